@@ -1,0 +1,209 @@
+//! The checks: facts about the node to a finding.
+//!
+//! One table lists them all. Each has a file of its own, in which `look` gathers facts through the node's door and
+//! `judge` decides, purely.
+
+pub mod bridge;
+pub mod config;
+pub mod elf;
+pub mod interface;
+pub mod ipam_pool;
+pub mod netns;
+pub mod plugin_binary;
+pub mod ranges;
+pub mod subject;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::cni::environment::Verb;
+use crate::diagnosis::finding::Finding;
+use crate::node::Node;
+use crate::node::bounded;
+use subject::Subject;
+
+/// How closely a check looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Before the delegate: what can be told in some 10 µs.
+    Quick,
+    /// After a failure, or where the finding decides about a call.
+    Full,
+}
+
+/// A check.
+#[derive(Debug)]
+pub struct Check {
+    /// Its name, as in settings and records.
+    pub name: &'static str,
+    /// What it looks at.
+    pub about: &'static str,
+    /// Whether there is anything to look at in this call.
+    pub fits: fn(&Subject) -> bool,
+    /// Whether it is worth looking again after the delegate failed. What the delegate itself makes is looked at before it
+    /// only.
+    pub after_failure: bool,
+    /// Whether it tells of the node and the network rather than of the call: then calls that fail together share it.
+    pub of_the_node: bool,
+    /// Looks, and judges.
+    pub look: fn(&Node, &Subject, Depth) -> Finding,
+}
+
+/// Every check.
+pub const TABLE: &[Check] = &[
+    Check {
+        name: "plugin-binary",
+        about: "the plugin, its ipam plugin and what it delegates to: there, executable, whole, for this machine",
+        fits: |_| true,
+        after_failure: true,
+        of_the_node: false,
+        look: plugin_binary::look,
+    },
+    Check {
+        name: "config",
+        about: "the entry: required fields of known plugins, addresses, ranges, order of the chain",
+        fits: |_| true,
+        after_failure: true,
+        of_the_node: false,
+        look: config::look,
+    },
+    Check {
+        name: "netns",
+        about: "the sandbox's network namespace exists and is one",
+        fits: |subject| matches!(subject.verb, Verb::Add | Verb::Check),
+        after_failure: true,
+        of_the_node: false,
+        look: netns::look,
+    },
+    Check {
+        name: "interface",
+        about: "the interface is not yet in the sandbox",
+        fits: interface::fits,
+        after_failure: false,
+        of_the_node: false,
+        look: interface::look,
+    },
+    Check {
+        name: "bridge",
+        about: "the bridge: kind, address against the network's gateway, ports, MTU",
+        fits: bridge::fits,
+        after_failure: true,
+        of_the_node: true,
+        look: bridge::look,
+    },
+    Check {
+        name: "ipam-pool",
+        about: "host-local's pool: capacity, used, leaked, orphans, the lock's holder",
+        fits: ipam_pool::fits,
+        after_failure: true,
+        of_the_node: true,
+        look: ipam_pool::look,
+    },
+];
+
+/// The names of all checks.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|check| check.name)
+}
+
+/// Runs one check, here and now. A panic in it is a skipped check.
+#[must_use]
+pub fn run(check: &Check, node: &Node, subject: &Subject, depth: Depth) -> Finding {
+    let started = Instant::now();
+    let looked = catch_unwind(AssertUnwindSafe(|| (check.look)(node, subject, depth)));
+    let mut finding =
+        looked.unwrap_or_else(|_| Finding::skipped("the check itself failed; please report it"));
+    check.name.clone_into(&mut finding.check);
+    finding.took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    finding
+}
+
+/// Runs the `work` of several checks side by side, each in a thread of its own, and waits for all of them at most for
+/// `limit`. One that hangs is skipped.
+#[must_use]
+pub fn run_all<W>(
+    checks: &[&'static Check],
+    limit: Duration,
+    work: impl Fn(&'static Check) -> W,
+) -> Vec<Finding>
+where
+    W: FnOnce() -> Finding + Send + 'static,
+{
+    let started = Instant::now();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for check in checks.iter().copied() {
+        let (work, sender) = (work(check), sender.clone());
+        let _ = bounded::spawn(move || {
+            let _ = sender.send(work());
+        });
+    }
+    drop(sender);
+    let mut findings = Vec::new();
+    while let Ok(finding) = receiver.recv_timeout(limit.saturating_sub(started.elapsed())) {
+        findings.push(finding);
+    }
+    for check in checks {
+        if !findings.iter().any(|finding| finding.check == check.name) {
+            findings.push(late(check, limit));
+        }
+    }
+    findings.sort_by_key(|finding| names().position(|name| name == finding.check));
+    findings
+}
+
+/// The finding of a check that did not answer.
+#[must_use]
+pub fn late(check: &Check, limit: Duration) -> Finding {
+    let mut finding = Finding::skipped(format!("did not answer within {} ms", limit.as_millis()));
+    check.name.clone_into(&mut finding.check);
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_there_once() {
+        let unique: BTreeSet<_> = names().collect();
+        assert_eq!(unique.len(), TABLE.len());
+        assert!(TABLE.iter().all(|check| !check.about.is_empty()));
+    }
+
+    const HANGS: Check = Check {
+        name: "hangs",
+        about: "",
+        fits: |_| true,
+        after_failure: true,
+        of_the_node: false,
+        look: |_, _, _| {
+            std::thread::sleep(Duration::from_secs(60));
+            Finding::ok("")
+        },
+    };
+    const PANICS: Check = Check { name: "panics", look: |_, _, _| panic!("on purpose"), ..HANGS };
+    const WELL: Check = Check { name: "well", look: |_, _, _| Finding::ok("all is well"), ..HANGS };
+
+    #[test]
+    fn what_hangs_or_panics_is_skipped_and_the_others_are_not() {
+        let started = Instant::now();
+        let work =
+            |check: &'static Check| move || run(check, &Node::this(), &Subject::default(), Depth::Full);
+        let findings = run_all(&[&HANGS, &PANICS, &WELL], Duration::from_millis(300), work);
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let mut summaries: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.check.as_str(), finding.status.as_str(), finding.summary.as_str()))
+            .collect();
+        summaries.sort_unstable();
+        assert_eq!(
+            summaries,
+            [
+                ("hangs", "skipped", "did not answer within 300 ms"),
+                ("panics", "skipped", "the check itself failed; please report it"),
+                ("well", "ok", "all is well"),
+            ]
+        );
+    }
+}

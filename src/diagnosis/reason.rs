@@ -1,0 +1,274 @@
+//! The reasoning: what happened, and what the checks found, to one cause.
+
+use serde::{Deserialize, Serialize};
+
+use super::Diagnosis;
+use super::catalogue::Cause;
+use super::finding::{Finding, Status};
+use super::signatures;
+
+/// What happened to a call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Happened {
+    /// The delegate returned an error; `text` is what libcni makes of it.
+    Error {
+        /// The text.
+        text: String,
+    },
+    /// The delegate ended without a CNI error.
+    Crashed {
+        /// How it ended: `exit status 2`, `signal: killed`.
+        how: String,
+        /// What it printed, on stdout and stderr.
+        printed: String,
+    },
+    /// The delegate was stopped at its deadline.
+    Deadline {
+        /// How long it was given, in words.
+        after: String,
+    },
+    /// The delegate ended after a signal that cniscope got and passed on.
+    Interrupted {
+        /// The signal's name.
+        signal: String,
+        /// What it printed.
+        printed: String,
+    },
+    /// The delegate was not started; `text` says why.
+    NotStarted {
+        /// The text.
+        text: String,
+    },
+    /// The delegate was not started since a check that failed denies the call.
+    Denied {
+        /// The check.
+        check: String,
+    },
+}
+
+/// Causes that look like another one until the node is looked at: (what the text says, what the checks may find).
+const DEEPER: &[(Cause, Cause)] = &[(Cause::PluginCrashed, Cause::PluginNotExecutable)];
+
+/// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
+/// says nothing.
+#[must_use]
+pub fn checks_worth_running(happened: &Happened) -> Option<&'static [&'static str]> {
+    told(happened, &[]).map(|told| told.cause.entry().checks)
+}
+
+/// The cause.
+#[must_use]
+pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
+    let Some(told) = told(happened, findings) else { return unknown(happened, findings) };
+    let mut evidence = vec![told.evidence];
+    let failing = |cause| {
+        findings.iter().find(|finding| finding.status == Status::Fail && finding.cause == Some(cause))
+    };
+    let deeper = DEEPER.iter().filter(|(from, _)| *from == told.cause).find_map(|(_, to)| failing(*to));
+    let decisive = failing(told.cause).or(deeper);
+    let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
+    if let Some(finding) = decisive {
+        let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
+        evidence.push(format!("check {}: {}{moved}", finding.check, finding.summary));
+    }
+    let looked_at = cause.entry().checks;
+    let others = findings.iter().filter(|finding| {
+        matches!(finding.status, Status::Warn | Status::Fail)
+            && looked_at.contains(&finding.check.as_str())
+            && decisive.is_none_or(|decisive| decisive.check != finding.check)
+    });
+    evidence.extend(others.map(|finding| format!("check {}: {}", finding.check, finding.summary)));
+    let mut fix: Vec<String> = decisive.map(|finding| finding.fix.clone()).unwrap_or_default();
+    fix.extend(cause.entry().fix.iter().map(|fix| (*fix).to_owned()));
+    Diagnosis {
+        cause,
+        title: cause.entry().title.to_owned(),
+        summary: decisive
+            .map(|finding| finding.summary.clone())
+            .or(told.summary)
+            .unwrap_or_else(|| cause.entry().title.to_owned()),
+        evidence,
+        ruled_out: ruled_out(findings),
+        fix,
+    }
+}
+
+/// What the texts and the way it ended tell, before the node is looked at.
+struct Told {
+    cause: Cause,
+    evidence: String,
+    summary: Option<String>,
+}
+
+fn told(happened: &Happened, findings: &[Finding]) -> Option<Told> {
+    let by_text = |text: &str| {
+        let signature = signatures::first_fit(text)?;
+        let evidence = format!("the error's text has {}", quoted(signature.all));
+        Some(Told { cause: signature.cause, evidence, summary: None })
+    };
+    match happened {
+        Happened::Error { text } | Happened::NotStarted { text } => by_text(text),
+        Happened::Interrupted { printed, .. } => by_text(printed),
+        Happened::Crashed { how, printed } => by_text(printed).or_else(|| {
+            let summary = format!("the plugin ended with {how} and printed no CNI error");
+            Some(Told { cause: Cause::PluginCrashed, evidence: summary.clone(), summary: Some(summary) })
+        }),
+        Happened::Deadline { after } => {
+            let summary = format!("the plugin was stopped after {after}");
+            Some(Told { cause: Cause::PluginTimeout, evidence: summary.clone(), summary: Some(summary) })
+        }
+        Happened::Denied { check } => {
+            let finding = findings.iter().find(|finding| finding.check == *check)?;
+            let evidence = format!("the check {check} is set to deny");
+            Some(Told { cause: finding.cause?, evidence, summary: Some(finding.summary.clone()) })
+        }
+    }
+}
+
+fn quoted(parts: &[&str]) -> String {
+    let quoted: Vec<_> = parts.iter().map(|part| format!("“{}”", part.trim())).collect();
+    quoted.join(" and ")
+}
+
+fn unknown(happened: &Happened, findings: &[Finding]) -> Diagnosis {
+    let mut evidence = Vec::new();
+    if let Happened::Interrupted { signal, .. } = happened {
+        evidence.push(format!("{signal} was sent to cniscope and passed on to the plugin"));
+    }
+    let remarkable = findings.iter().filter(|finding| matches!(finding.status, Status::Warn | Status::Fail));
+    evidence.extend(remarkable.map(|finding| format!("check {}: {}", finding.check, finding.summary)));
+    let well: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.status == Status::Ok)
+        .map(|finding| finding.check.as_str())
+        .collect();
+    let summary = if well.is_empty() {
+        "no check applied".to_owned()
+    } else {
+        format!("ruled out: {}", well.join(", "))
+    };
+    Diagnosis {
+        cause: Cause::Unknown,
+        title: Cause::Unknown.entry().title.to_owned(),
+        summary,
+        evidence,
+        ruled_out: ruled_out(findings),
+        fix: Vec::new(),
+    }
+}
+
+fn ruled_out(findings: &[Finding]) -> Vec<String> {
+    let well = findings.iter().filter(|finding| finding.status == Status::Ok);
+    well.map(|finding| format!("{}: {}", finding.check, finding.summary)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(check: &str, finding: Finding) -> Finding {
+        Finding { check: check.to_owned(), ..finding }
+    }
+
+    fn error(text: &str) -> Happened {
+        Happened::Error { text: text.to_owned() }
+    }
+
+    const FULL: &str =
+        "failed to allocate for range 0: no IP addresses available in range set: 10.1.1.1-10.1.1.6";
+
+    #[test]
+    fn a_text_is_confirmed_by_its_check() {
+        let findings = [
+            finding("bridge", Finding::ok("br0 is a bridge")),
+            finding(
+                "ipam-pool",
+                Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used, 2 leaked").fix("clean"),
+            ),
+        ];
+        let diagnosis = diagnose(&error(FULL), &findings);
+        assert_eq!(diagnosis.cause, Cause::IpamExhausted);
+        assert_eq!(diagnosis.summary, "5 of 5 addresses used, 2 leaked");
+        assert_eq!(
+            diagnosis.evidence,
+            [
+                "the error's text has “no ip addresses available in range set”",
+                "check ipam-pool: 5 of 5 addresses used, 2 leaked"
+            ]
+        );
+        assert_eq!(diagnosis.ruled_out, ["bridge: br0 is a bridge"]);
+        assert_eq!(diagnosis.fix[0], "clean");
+    }
+
+    #[test]
+    fn a_text_stands_alone_where_no_check_could_look() {
+        let diagnosis = diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("unreadable"))]);
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::IpamExhausted, "no address is left in the pool")
+        );
+        assert_eq!(diagnosis.fix.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_text_stays_unknown_on_a_node_that_is_well_and_on_one_that_is_not() {
+        let well = [finding("bridge", Finding::ok("a")), finding("netns", Finding::ok("b"))];
+        let diagnosis = diagnose(&error("it rained"), &well);
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::Unknown, "ruled out: bridge, netns")
+        );
+        assert_eq!(diagnosis.ruled_out, ["bridge: a", "netns: b"]);
+        let failing = [finding("bridge", Finding::fail(Cause::BridgeWrongKind, "br0 is a veth"))];
+        let diagnosis = diagnose(&error("it rained"), &failing);
+        assert_eq!((diagnosis.cause, diagnosis.summary.as_str()), (Cause::Unknown, "no check applied"));
+        assert_eq!(diagnosis.evidence, ["check bridge: br0 is a veth"]);
+    }
+
+    #[test]
+    fn a_crash_is_one_unless_the_text_or_the_binary_tell_more() {
+        let crashed =
+            |printed: &str| Happened::Crashed { how: "exit status 2".into(), printed: printed.into() };
+        let diagnosis = diagnose(&crashed("boom"), &[]);
+        assert_eq!(diagnosis.cause, Cause::PluginCrashed);
+        assert_eq!(diagnosis.summary, "the plugin ended with exit status 2 and printed no CNI error");
+        let libraries =
+            crashed("x: error while loading shared libraries: libfoo.so.1: cannot open shared object file");
+        assert_eq!(diagnose(&libraries, &[]).cause, Cause::PluginNotExecutable);
+        let binary = finding("plugin-binary", Finding::fail(Cause::PluginNotExecutable, "x is cut short"));
+        let diagnosis = diagnose(&crashed("boom"), &[binary]);
+        assert_eq!(diagnosis.cause, Cause::PluginNotExecutable);
+        assert_eq!(diagnosis.evidence[1], "check plugin-binary: x is cut short, which is the deeper cause");
+    }
+
+    #[test]
+    fn a_deadline_is_a_timeout_and_an_interruption_is_not() {
+        let deadline = Happened::Deadline { after: "2 s".into() };
+        let diagnosis = diagnose(&deadline, &[]);
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::PluginTimeout, "the plugin was stopped after 2 s")
+        );
+        let interrupted = Happened::Interrupted { signal: "SIGTERM".into(), printed: String::new() };
+        let diagnosis = diagnose(&interrupted, &[]);
+        assert_eq!(diagnosis.cause, Cause::Unknown);
+        assert_eq!(diagnosis.evidence, ["SIGTERM was sent to cniscope and passed on to the plugin"]);
+    }
+
+    #[test]
+    fn a_denial_has_the_cause_of_the_check_that_denies() {
+        let findings = [finding("ipam-pool", Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used"))];
+        let diagnosis = diagnose(&Happened::Denied { check: "ipam-pool".into() }, &findings);
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::IpamExhausted, "5 of 5 addresses used")
+        );
+        assert_eq!(diagnosis.evidence[0], "the check ipam-pool is set to deny");
+    }
+
+    #[test]
+    fn what_to_run_follows_from_the_text() {
+        assert_eq!(checks_worth_running(&error(FULL)), Some(&["ipam-pool"][..]));
+        assert_eq!(checks_worth_running(&error("it rained")), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! A record as the line that is appended: free of secrets and of bounded length.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::redact::Redaction;
+
+/// The longest line in bytes, its newline included.
+pub const MAX_LINE: usize = 256 * 1024;
+
+/// The lengths that strings are cut to, one after the other, until the line fits.
+const STEPS: [usize; 6] = [64 * 1024, 16 * 1024, 4 * 1024, 1024, 256, 64];
+
+/// A record, or a part of one, without its secrets.
+///
+/// # Errors
+/// If it cannot be represented in JSON.
+pub fn clean<T: Serialize>(
+    record: &T,
+    redaction: &Redaction,
+) -> Result<Map<String, Value>, serde_json::Error> {
+    let mut value = serde_json::to_value(record)?;
+    redaction.value(&mut value);
+    match value {
+        Value::Object(fields) => Ok(fields),
+        other => Ok(Map::from_iter([("value".to_owned(), other)])),
+    }
+}
+
+/// Writes a record as one line. Where it is too long, the largest fields are cut and named in `truncated`.
+///
+/// # Errors
+/// If it cannot be represented in JSON.
+pub fn write(mut fields: Map<String, Value>) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(&fields)?;
+    if line.len() >= MAX_LINE {
+        cut_largest_fields(&mut fields);
+        line = serde_json::to_vec(&fields)?;
+    }
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn cut_largest_fields(fields: &mut Map<String, Value>) {
+    // Room for the names of the fields that are cut.
+    let limit = MAX_LINE - 4096;
+    let mut sizes: Vec<(String, usize)> =
+        fields.iter().map(|(name, value)| (name.clone(), size(value))).collect();
+    let mut total: usize = sizes.iter().map(|(name, size)| name.len() + size + 4).sum();
+    let mut truncated = Vec::new();
+    while total > limit {
+        sizes.sort_by_key(|(_, size)| *size);
+        let Some((name, before)) = sizes.pop() else { break };
+        let Some(value) = fields.get_mut(&name) else { continue };
+        let others = total - before;
+        for step in STEPS {
+            shorten(value, step);
+            if others + size(value) <= limit {
+                break;
+            }
+        }
+        if size(value) + others > limit && size(value) > STEPS[STEPS.len() - 1] * 2 {
+            // Many small things: only the text of it can be cut.
+            *value = Value::String(cut(&value.to_string(), STEPS[2]));
+        }
+        total = others + size(value);
+        truncated.push(Value::String(name));
+    }
+    fields.insert("truncated".to_owned(), Value::Array(truncated));
+}
+
+fn size(value: &Value) -> usize {
+    serde_json::to_vec(value).map_or(0, |bytes| bytes.len())
+}
+
+/// Cuts every string in `value` to `length` bytes, and every array to as many elements as that would be.
+fn shorten(value: &mut Value, length: usize) {
+    match value {
+        Value::String(text) if text.len() > length => *text = cut(text, length),
+        Value::Array(items) => {
+            items.truncate(length / 16);
+            items.iter_mut().for_each(|item| shorten(item, length));
+        }
+        Value::Object(members) => members.values_mut().for_each(|member| shorten(member, length)),
+        _ => {}
+    }
+}
+
+fn cut(text: &str, length: usize) -> String {
+    let end = text.floor_char_boundary(length);
+    format!("{}… <{} bytes cut>", &text[..end], text.len() - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(record: &Value) -> Value {
+        let line = write(clean(record, &Redaction::default()).unwrap()).unwrap();
+        assert!(line.len() <= MAX_LINE, "{}", line.len());
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    #[test]
+    fn a_short_record_stays_as_it_is() {
+        let record = json!({"schema": 1, "text": "line\nbreak", "password": "x"});
+        assert_eq!(parse(&record), json!({"schema": 1, "text": "line\nbreak", "password": "<redacted>"}));
+    }
+
+    #[test]
+    fn the_largest_field_is_cut_and_named() {
+        let record = json!({"id": "i", "config": {"name": "net", "blob": "x".repeat(2_000_000)}, "stderr": "y".repeat(1000)});
+        let cut = parse(&record);
+        assert_eq!(cut["truncated"], json!(["config"]));
+        assert_eq!(cut["config"]["name"], "net");
+        assert!(cut["config"]["blob"].as_str().unwrap().ends_with("… <1934464 bytes cut>"));
+        assert_eq!(cut["stderr"], record["stderr"]);
+    }
+
+    #[test]
+    fn several_large_fields_are_cut() {
+        let record = json!({"result": "r".repeat(300_000), "config": "c".repeat(290_000), "stderr": "e".repeat(100_000)});
+        assert_eq!(parse(&record)["truncated"], json!(["result", "config"]));
+    }
+
+    #[test]
+    fn many_small_values_are_cut_too() {
+        let numbers: Vec<u32> = (0..200_000).collect();
+        let members: Map<String, Value> = (0..100_000).map(|n| (format!("key{n}"), json!(n))).collect();
+        let record = json!({"config": {"numbers": numbers}, "result": members});
+        let cut = parse(&record);
+        assert_eq!(cut["truncated"], json!(["result", "config"]));
+        assert!(cut["result"].is_string());
+    }
+
+    #[test]
+    fn a_cut_keeps_characters_whole() {
+        assert_eq!(cut("aż", 2), "a… <2 bytes cut>");
+    }
+}

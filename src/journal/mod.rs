@@ -1,0 +1,66 @@
+//! The node's journal of CNI calls: what is written, how, and how it is read again.
+
+pub mod append;
+pub mod line;
+pub mod log;
+pub mod read;
+pub mod record;
+pub mod redact;
+pub mod unfinished;
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::settings::{JournalSettings, Recording};
+use redact::Redaction;
+
+/// The journal, as a call writes it.
+#[derive(Debug)]
+pub struct Journal {
+    settings: JournalSettings,
+    redaction: Redaction,
+}
+
+impl Journal {
+    /// A journal with these settings.
+    #[must_use]
+    pub fn new(settings: &JournalSettings, redaction: Redaction) -> Journal {
+        Journal { settings: settings.clone(), redaction }
+    }
+
+    /// A part of a record without its secrets, ready to be put into one.
+    #[must_use]
+    pub fn clean<T: Serialize>(&self, part: &T) -> Map<String, Value> {
+        line::clean(part, &self.redaction).unwrap_or_else(|error| {
+            self.warn(&format!("a record cannot be written as JSON: {error}"));
+            Map::new()
+        })
+    }
+
+    /// Appends a record of the call `id`, with what was made ready before. Where that fails, it is noted and logged, and
+    /// nothing else changes.
+    pub fn append<T: Serialize>(&self, record: &T, ready: Map<String, Value>, id: &str) {
+        if self.settings.record == Recording::Off {
+            return;
+        }
+        let mut fields = self.clean(record);
+        fields.extend(ready);
+        let line = match line::write(fields) {
+            Ok(line) => line,
+            Err(error) => {
+                return self.warn(&format!("call {id}: a record cannot be written as JSON: {error}"));
+            }
+        };
+        if let Err(error) = append::append(&self.settings, &line) {
+            unfinished::note(Path::new(unfinished::NOTES), id, &error.to_string());
+            self.warn(&format!("call {id}: a record is lost: {error}"));
+        }
+    }
+
+    /// Writes a warning into the program's own log.
+    pub fn warn(&self, message: &str) {
+        log::warn(&self.settings.dir, message);
+    }
+}

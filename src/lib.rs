@@ -1,0 +1,13 @@
+//! cniscope stands in a real CNI plugin's place, records every call, and answers a failure with its cause.
+//!
+//! The way of one call is told in ARCHITECTURE.md; it begins in [`shim`].
+
+pub mod checks;
+pub mod cli;
+pub mod cni;
+pub mod diagnosis;
+pub mod digest;
+pub mod journal;
+pub mod node;
+pub mod settings;
+pub mod shim;

@@ -1,0 +1,299 @@
+//! Files below the node's root. None of these calls waits for a FIFO, follows a link out of the root, or reads more
+//! than it was told to.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
+use super::Node;
+use crate::cni::go::errno_text;
+
+/// Why a file could not be looked at. Names the path as it is on the node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The system refused.
+    #[error("{path}: {}", errno_text(*.errno))]
+    System {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// It is of another kind than expected.
+    #[error("{path}: is a {kind}, expected a {expected}")]
+    Kind {
+        /// The path.
+        path: PathBuf,
+        /// What it is, e.g. `FIFO`.
+        kind: &'static str,
+        /// What it should be, e.g. `regular file`.
+        expected: &'static str,
+    },
+    /// It is larger than anything sensible.
+    #[error("{path}: is larger than {limit} bytes")]
+    TooLarge {
+        /// The path.
+        path: PathBuf,
+        /// The largest size that is read.
+        limit: u64,
+    },
+}
+
+impl FileError {
+    /// Whether the path, or a folder on the way to it, does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, FileError::System { errno: Errno::ENOENT | Errno::ENOTDIR, .. })
+    }
+}
+
+/// A folder's entries, and whether there were more than asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The names, in the order of the file system.
+    pub names: Vec<OsString>,
+    /// The limit was reached.
+    pub cut: bool,
+}
+
+impl Node {
+    fn system(path: &Path) -> impl Fn(Errno) -> FileError {
+        let path = path.to_owned();
+        move |errno| FileError::System { path: path.clone(), errno }
+    }
+
+    fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, FileError> {
+        let flags = flags | OFlag::O_CLOEXEC;
+        if self.is_this() {
+            return open(path, flags, Mode::empty()).map_err(Node::system(path));
+        }
+        let root = open(&self.root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(Node::system(&self.root))?;
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        openat2(root, path, how).map_err(Node::system(path))
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is no regular file.
+    pub fn open_file(&self, path: &Path) -> Result<OpenFile, FileError> {
+        let fd = self.open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+        let file = File::from(fd);
+        let metadata = file.metadata().map_err(|error| Node::system(path)(errno_of(&error)))?;
+        if !metadata.is_file() {
+            return Err(FileError::Kind {
+                path: path.to_owned(),
+                kind: kind(&metadata),
+                expected: "regular file",
+            });
+        }
+        Ok(OpenFile { path: path.to_owned(), file, metadata })
+    }
+
+    /// Reads a regular file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no regular file, or is larger.
+    pub fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        self.open_file(path)?.read(limit)
+    }
+
+    /// Reads the first bytes of a regular file, at most `limit`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no regular file.
+    pub fn read_start(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        self.open_file(path)?.read_start(limit)
+    }
+
+    /// Reads a small text file, such as those below `/proc` and `/sys`, without the white space at its end.
+    ///
+    /// # Errors
+    /// As [`Node::read`].
+    pub fn read_text(&self, path: &Path) -> Result<String, FileError> {
+        let content = self.read(path, 1 << 20)?;
+        Ok(String::from_utf8_lossy(&content).trim_end().to_owned())
+    }
+
+    /// What the file system knows of a path; links are followed.
+    ///
+    /// # Errors
+    /// If it cannot be reached.
+    pub fn metadata(&self, path: &Path) -> Result<std::fs::Metadata, FileError> {
+        if self.is_this() {
+            return std::fs::metadata(path).map_err(|error| Node::system(path)(errno_of(&error)));
+        }
+        let fd = self.open(path, OFlag::O_PATH)?;
+        File::from(fd).metadata().map_err(|error| Node::system(path)(errno_of(&error)))
+    }
+
+    /// The target of a link. `None` if the path is none.
+    #[must_use]
+    pub fn link_target(&self, path: &Path) -> Option<PathBuf> {
+        let folder = self.open(path.parent()?, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()?;
+        nix::fcntl::readlinkat(folder, path.file_name()?).ok().map(PathBuf::from)
+    }
+
+    /// The names in a folder, at most `limit` of them, without `.` and `..`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no folder.
+    pub fn list(&self, folder: &Path, limit: usize) -> Result<Listing, FileError> {
+        let fd = self.open(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK)?;
+        let mut dir = Dir::from_fd(fd).map_err(Node::system(folder))?;
+        let mut listing = Listing::default();
+        for entry in dir.iter() {
+            let entry = entry.map_err(Node::system(folder))?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            if listing.names.len() == limit {
+                listing.cut = true;
+                break;
+            }
+            listing.names.push(std::ffi::OsStr::from_bytes(name).to_owned());
+        }
+        Ok(listing)
+    }
+
+    /// Whether two paths lead to the same file.
+    #[must_use]
+    pub fn is_same_file(&self, one: &Path, other: &Path) -> bool {
+        match (self.metadata(one), self.metadata(other)) {
+            (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
+            _ => false,
+        }
+    }
+}
+
+/// A regular file that is open for reading.
+#[derive(Debug)]
+pub struct OpenFile {
+    path: PathBuf,
+    /// The file.
+    pub file: File,
+    /// What the file system knows of it.
+    pub metadata: std::fs::Metadata,
+}
+
+impl OpenFile {
+    /// Reads all of it, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read or is larger.
+    pub fn read(self, limit: u64) -> Result<Vec<u8>, FileError> {
+        let path = self.path.clone();
+        let content = self.read_start(limit + 1)?;
+        if content.len() as u64 > limit { Err(FileError::TooLarge { path, limit }) } else { Ok(content) }
+    }
+
+    /// Reads its first bytes, at most `limit`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_start(self, limit: u64) -> Result<Vec<u8>, FileError> {
+        // Files of procfs have no size. What fits is read in one piece.
+        let expected = self.metadata.len().clamp(1024, limit.clamp(1024, 64 * 1024));
+        let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or(1024) + 1);
+        let read = self.file.take(limit).read_to_end(&mut content);
+        read.map_err(|error| Node::system(&self.path)(errno_of(&error)))?;
+        Ok(content)
+    }
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// A word for the kind of a file.
+#[must_use]
+pub fn kind(metadata: &std::fs::Metadata) -> &'static str {
+    let file_type = metadata.file_type();
+    match () {
+        () if file_type.is_file() => "regular file",
+        () if file_type.is_dir() => "folder",
+        () if file_type.is_symlink() => "link",
+        () if file_type.is_fifo() => "FIFO",
+        () if file_type.is_socket() => "socket",
+        () if file_type.is_block_device() || file_type.is_char_device() => "device",
+        () => "file of an unknown kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn node() -> (tempfile::TempDir, Node) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        fs::write(folder.path().join("etc/file"), "content\n").unwrap();
+        let node = Node::at(folder.path());
+        (folder, node)
+    }
+
+    #[test]
+    fn reads_below_the_root_and_up_to_the_limit() {
+        let (_folder, node) = node();
+        assert_eq!(node.read_text(Path::new("/etc/file")).unwrap(), "content");
+        assert_eq!(node.read_start(Path::new("/etc/file"), 3).unwrap(), b"con");
+        let error = node.read(Path::new("/etc/file"), 3).unwrap_err();
+        assert_eq!(error.to_string(), "/etc/file: is larger than 3 bytes");
+    }
+
+    #[test]
+    fn links_stay_inside_the_root() {
+        let (folder, node) = node();
+        std::os::unix::fs::symlink("/etc/file", folder.path().join("absolute")).unwrap();
+        std::os::unix::fs::symlink("../../../../etc/file", folder.path().join("etc/up")).unwrap();
+        assert_eq!(node.read_text(Path::new("/absolute")).unwrap(), "content");
+        assert_eq!(node.read_text(Path::new("/etc/up")).unwrap(), "content");
+        assert_eq!(node.link_target(Path::new("/absolute")), Some(PathBuf::from("/etc/file")));
+        assert_eq!(node.link_target(Path::new("/etc/file")), None);
+        assert!(node.is_same_file(Path::new("/absolute"), Path::new("/etc/file")));
+    }
+
+    #[test]
+    fn a_fifo_or_a_folder_is_refused_at_once() {
+        let (folder, node) = node();
+        nix::unistd::mkfifo(&folder.path().join("fifo"), Mode::S_IRUSR).unwrap();
+        let error = node.read(Path::new("/fifo"), 1).unwrap_err();
+        assert_eq!(error.to_string(), "/fifo: is a FIFO, expected a regular file");
+        let error = node.read(Path::new("/etc"), 1).unwrap_err();
+        assert_eq!(error.to_string(), "/etc: is a folder, expected a regular file");
+    }
+
+    #[test]
+    fn what_is_missing_says_so() {
+        let (_folder, node) = node();
+        let error = node.read(Path::new("/etc/none"), 1).unwrap_err();
+        assert!(error.is_missing());
+        assert_eq!(error.to_string(), "/etc/none: no such file or directory");
+        assert!(node.metadata(Path::new("/etc/file/below")).unwrap_err().is_missing());
+        assert!(node.list(Path::new("/none"), 1).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn folders_are_listed_up_to_the_limit() {
+        let (_folder, node) = node();
+        assert_eq!(
+            node.list(Path::new("/etc"), 10).unwrap(),
+            Listing { names: vec!["file".into()], cut: false }
+        );
+        assert!(node.list(Path::new("/etc"), 0).unwrap().cut);
+    }
+}

@@ -1,0 +1,182 @@
+//! Network links and their addresses, read from the kernel with rtnetlink.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use futures_util::TryStreamExt as _;
+use ipnetwork::IpNetwork;
+use nix::errno::Errno;
+use rtnetlink::Handle;
+use rtnetlink::packet_core::ErrorMessage;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+
+use super::{Node, netns};
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its kind, such as `bridge` or `veth`; a physical interface has none.
+    pub kind: Option<String>,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+    /// The index of the bridge or bond that it is a port of.
+    pub controller: Option<u32>,
+    /// Its addresses, in the kernel's order.
+    pub addresses: Vec<IpNetwork>,
+}
+
+/// Why links could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No socket, or no thread for it.
+    #[error("netlink: {0}")]
+    Socket(#[from] std::io::Error),
+    /// The network namespace could not be entered.
+    #[error("network namespace {path}: {}", crate::cni::go::errno_text(*.errno))]
+    Netns {
+        /// Its path.
+        path: String,
+        /// Why not.
+        errno: Errno,
+    },
+    /// The kernel refused.
+    #[error("netlink: {0}")]
+    Kernel(#[from] rtnetlink::Error),
+}
+
+impl Node {
+    /// The link of this name with its addresses, in the network namespace at `netns`, or else in this process' own.
+    /// `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn link(&self, name: &str, netns: Option<&Path>) -> Result<Option<Link>, LinkError> {
+        asking(netns, async |handle| {
+            let asked = handle.link().get().match_name(name.to_owned()).execute().try_next().await;
+            let Some(message) = absent_is_none(asked)? else { return Ok(None) };
+            let mut link = read(&message);
+            let mut request = handle.address().get();
+            request.message_mut().header.index = link.index;
+            let mut addresses = request.set_link_index_filter(link.index).execute();
+            while let Some(address) = addresses.try_next().await? {
+                link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+            }
+            Ok(Some(link))
+        })
+    }
+
+    /// How many ports the bridge of this index has.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn count_ports(&self, bridge: u32) -> Result<usize, LinkError> {
+        asking(None, async |handle| {
+            let mut request = handle.link().get();
+            request.message_mut().attributes.push(LinkAttribute::Controller(bridge));
+            let mut links = request.execute();
+            let mut count = 0;
+            while let Some(message) = links.try_next().await? {
+                // Kernels before 4.6 do not filter.
+                count += usize::from(read(&message).controller == Some(bridge));
+            }
+            Ok(count)
+        })
+    }
+}
+
+/// Opens a connection, asks, and closes it.
+fn asking<T: Send>(
+    netns: Option<&Path>,
+    ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError> + Send,
+) -> Result<T, LinkError> {
+    let Some(path) = netns else { return connected(ask) };
+    netns::inside(path, || connected(ask))
+        .map_err(|errno| LinkError::Netns { path: path.display().to_string(), errno })?
+}
+
+fn connected<T>(ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>) -> Result<T, LinkError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the filters above do.
+        let strict = rtnetlink::new_connection_with_strict_check();
+        let (connection, handle, _) = strict.or_else(|_| rtnetlink::new_connection())?;
+        tokio::spawn(connection);
+        ask(handle).await
+    })
+}
+
+fn absent_is_none(
+    asked: Result<Option<LinkMessage>, rtnetlink::Error>,
+) -> Result<Option<LinkMessage>, LinkError> {
+    match asked {
+        Err(rtnetlink::Error::NetlinkError(ErrorMessage { code: Some(code), .. }))
+            if code.get() == -(Errno::ENODEV as i32) =>
+        {
+            Ok(None)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn read(message: &LinkMessage) -> Link {
+    let mut link = Link {
+        index: message.header.index,
+        up: message.header.flags.contains(LinkFlags::Up),
+        ..Link::default()
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => name.clone_into(&mut link.name),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Controller(index) => link.controller = Some(*index),
+            LinkAttribute::LinkInfo(infos) => {
+                link.kind = infos.iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind.to_string()),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    link
+}
+
+/// The address with its prefix. `IFA_LOCAL` is the interface's own where both are given (rtnetlink(7)).
+fn network(attributes: &[AddressAttribute], prefix: u8) -> Option<IpNetwork> {
+    let local = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let address: Option<IpAddr> = local.or_else(|| {
+        attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    });
+    IpNetwork::new(address?, prefix).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_found_and_another_name_is_not() {
+        let loopback = Node::this().link("lo", None).unwrap().unwrap();
+        assert_eq!((loopback.index, loopback.name.as_str(), &loopback.kind), (1, "lo", &None));
+        assert_eq!(Node::this().link("no-such-link", None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_netns_that_is_none_is_an_error_that_names_it() {
+        let error = Node::this().link("lo", Some(Path::new("/nowhere"))).unwrap_err();
+        assert_eq!(error.to_string(), "network namespace /nowhere: no such file or directory");
+    }
+}

@@ -1,0 +1,42 @@
+//! The one door to the node: files, links, network namespaces, processes, clock.
+//!
+//! What passes through it is facts; what they mean is decided in `checks` and `diagnosis`. Looking changes nothing,
+//! and nothing here waits for another program: files are opened without blocking and read up to a limit. What can
+//! hang all the same (a dead disk) is called from a thread that its caller can leave behind (see [`bounded`]).
+
+pub mod bounded;
+pub mod clock;
+pub mod files;
+pub mod links;
+pub mod locks;
+pub mod netns;
+pub mod processes;
+pub mod sandboxes;
+pub mod stall;
+
+use std::path::{Path, PathBuf};
+
+/// A node, as the tree of files below `root` shows it. In a DaemonSet's container the host stands under `/host`.
+#[derive(Debug, Clone)]
+pub struct Node {
+    root: PathBuf,
+}
+
+impl Node {
+    /// The node that this process runs on.
+    #[must_use]
+    pub fn this() -> Node {
+        Node::at(Path::new("/"))
+    }
+
+    /// The node whose files stand below `root`.
+    #[must_use]
+    pub fn at(root: &Path) -> Node {
+        Node { root: root.to_owned() }
+    }
+
+    /// Whether the files are those that this process itself sees.
+    fn is_this(&self) -> bool {
+        self.root == Path::new("/")
+    }
+}

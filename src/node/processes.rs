@@ -1,0 +1,85 @@
+//! Processes, read from `/proc`.
+
+use std::path::PathBuf;
+
+use super::Node;
+
+/// What `/proc/<pid>/stat` tells of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its name, at most 15 bytes.
+    pub name: String,
+    /// Its state, such as `S` (sleeping) or `D` (in uninterruptible sleep).
+    pub state: char,
+    /// Its parent's id.
+    pub parent: u32,
+    /// When it started, in clock ticks since boot. With the id and the boot it names a process for ever.
+    pub start_ticks: u64,
+}
+
+/// The path of a file of a process.
+#[must_use]
+pub fn proc_path(pid: u32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
+}
+
+impl Node {
+    /// The process of this id. `None` if there is none.
+    #[must_use]
+    pub fn process(&self, pid: u32) -> Option<Process> {
+        parse_stat(&self.read_text(&proc_path(pid, "stat")).ok()?)
+    }
+
+    /// The id of this boot. Empty if the kernel does not tell.
+    #[must_use]
+    pub fn boot_id(&self) -> String {
+        self.read_text("/proc/sys/kernel/random/boot_id".as_ref()).unwrap_or_default()
+    }
+
+    /// The ids of all processes.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        let names = self.list("/proc".as_ref(), 1 << 20).unwrap_or_default().names;
+        names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect()
+    }
+}
+
+/// Reads a line of `/proc/<pid>/stat` (proc(5)); the name stands in parentheses and may hold any byte.
+fn parse_stat(line: &str) -> Option<Process> {
+    let (head, tail) = line.rsplit_once(')')?;
+    let (pid, name) = head.split_once('(')?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    Some(Process {
+        pid: pid.trim().parse().ok()?,
+        name: name.to_owned(),
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_parentheses_and_spaces() {
+        let line = "42 (a) b (c)) D 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
+        let expected =
+            Process { pid: 42, name: "a) b (c)".into(), state: 'D', parent: 7, start_ticks: 98765 };
+        assert_eq!(parse_stat(line), Some(expected));
+        assert_eq!(parse_stat("42 (a) D"), None);
+        assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let node = Node::this();
+        let process = node.process(std::process::id()).unwrap();
+        assert_eq!(process.pid, std::process::id());
+        assert!(node.process_ids().contains(&process.pid));
+        assert_eq!(node.process(u32::MAX), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! What the call and its helper tell each other: JSON documents over a socket, each behind its length.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::answer::Judged;
+use super::delegate::{Capture, End, Ended};
+use crate::cni::error::Error;
+use crate::diagnosis::reason::Happened;
+use crate::journal::record::{ErrorText, Outcome};
+use crate::settings::{Deadlines, Settings};
+
+/// A longer message is none of ours.
+const MAX_MESSAGE: usize = 64 << 20;
+/// The most of stdout that is reported: a record holds less.
+const MAX_STDOUT: usize = 1 << 20;
+/// The most of stderr that is reported.
+const MAX_STDERR: usize = 64 << 10;
+
+/// From the call to its helper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToHelper {
+    /// The delegate has ended, or was not started. Without `answered`, the call waits for the diagnosis.
+    Ended { report: Box<Report>, answered: Option<Answered> },
+    /// The call has answered with what was diagnosed.
+    Answered(Answered),
+}
+
+/// From the helper to its call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToCaller {
+    /// The delegate may start.
+    Prepared(Prepared),
+    /// Why the call failed.
+    Diagnosed { bracket: String, waiting_for: Option<String> },
+}
+
+/// As much of the settings as the call itself needs, and whether it is denied.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Prepared {
+    pub(super) deadlines: Deadlines,
+    pub(super) enrich: bool,
+    pub(super) evidence: Duration,
+    pub(super) denial: Option<Denial>,
+}
+
+impl Prepared {
+    /// What the settings say, with nothing checked.
+    pub(super) fn of(settings: &Settings) -> Prepared {
+        Prepared {
+            deadlines: settings.deadlines.clone(),
+            enrich: settings.enrich,
+            evidence: settings.evidence,
+            denial: None,
+        }
+    }
+}
+
+/// A check that is set to `deny` has failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Denial {
+    pub(super) check: String,
+    pub(super) summary: String,
+}
+
+/// What became of the delegate.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    pub(super) outcome: Outcome,
+    pub(super) process: Option<ProcessReport>,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    /// How much of stdout and stderr is not here.
+    pub(super) cut: (u64, u64),
+    /// The delegate's own error.
+    pub(super) error: Option<Error>,
+    /// Nothing if the call went well.
+    pub(super) happened: Option<Happened>,
+}
+
+/// The delegate's process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ProcessReport {
+    pub(super) pid: i32,
+    pub(super) exit_status: Option<i32>,
+    pub(super) signal: Option<i32>,
+    pub(super) took: Duration,
+    pub(super) max_rss_kb: i64,
+    pub(super) cpu: Duration,
+}
+
+impl Report {
+    pub(super) fn of(judged: &Judged, ended: Option<&Ended>) -> Report {
+        let text = |capture: Option<&Capture>, most: usize| {
+            let Some(capture) = capture else { return (String::new(), 0) };
+            let bytes = capture.bytes();
+            let kept = &bytes[..bytes.len().min(most)];
+            (String::from_utf8_lossy(kept).into_owned(), capture.lost() + (bytes.len() - kept.len()) as u64)
+        };
+        let (stdout, stdout_cut) = text(ended.map(|ended| &ended.stdout), MAX_STDOUT);
+        let (stderr, stderr_cut) = text(ended.map(|ended| &ended.stderr), MAX_STDERR);
+        let failure = judged.failure.as_ref();
+        Report {
+            outcome: judged.outcome,
+            process: ended.map(|ended| {
+                let (exit_status, signal) = match ended.end {
+                    End::Exited(status) => (Some(status), None),
+                    End::Signaled { signal, .. } => (None, Some(signal)),
+                };
+                let Ended { pid, took, max_rss_kb, cpu, .. } = *ended;
+                ProcessReport { pid, exit_status, signal, took, max_rss_kb, cpu }
+            }),
+            stdout,
+            stderr,
+            cut: (stdout_cut, stderr_cut),
+            error: failure.filter(|failure| failure.from_delegate).map(|failure| failure.error.clone()),
+            happened: failure.map(|failure| failure.happened.clone()),
+        }
+    }
+}
+
+/// What the runtime was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Answered {
+    /// The error that cniscope composed; nothing where the delegate's output is the answer.
+    pub(super) returned: Option<ErrorText>,
+    /// From the start of the process to the answer.
+    pub(super) duration: Duration,
+}
+
+/// Writes one message.
+pub(super) fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result<()> {
+    let body = serde_json::to_vec(message)?;
+    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut frame = length.to_ne_bytes().to_vec();
+    frame.extend_from_slice(&body);
+    to.write_all(&frame)
+}
+
+/// Reads one message. A timeout of the socket before its first byte is `WouldBlock`, and nothing is lost by it.
+pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_ne_bytes(length) as usize;
+    if length > MAX_MESSAGE {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut body = vec![0; length];
+    from.read_exact(&mut body)?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_follow_each_other() {
+        let mut wire = Vec::new();
+        write(&mut wire, &ToCaller::Diagnosed { bracket: "[a]".into(), waiting_for: None }).unwrap();
+        let answered = Answered { returned: None, duration: Duration::from_millis(7) };
+        write(&mut wire, &ToHelper::Answered(answered)).unwrap();
+        let mut wire = wire.as_slice();
+        assert!(matches!(read(&mut wire).unwrap(), ToCaller::Diagnosed { bracket, .. } if bracket == "[a]"));
+        assert!(matches!(read(&mut wire).unwrap(), ToHelper::Answered(Answered { returned: None, .. })));
+        assert_eq!(read::<ToHelper>(&mut wire).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn an_absurd_length_is_refused() {
+        let wire = u32::MAX.to_ne_bytes();
+        assert_eq!(read::<ToHelper>(&wire[..]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

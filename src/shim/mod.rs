@@ -1,0 +1,157 @@
+//! One call, from the runtime's start of the process to its exit status.
+//!
+//! `request → preflight → delegate → (evidence → diagnosis) → answer → journal → exit with the delegate's status`.
+//!
+//! The process that the runtime started reads stdin, runs the delegate, answers, and exits. Everything else (settings,
+//! checks, journal) is the work of a forked [`helper`], whose side is told in [`recorder`]: a process with a thread in
+//! uninterruptible sleep cannot exit, so whatever may hang must not be part of this one. The helper is waited for, but
+//! never for longer than the limits here.
+
+mod answer;
+pub mod delegate;
+mod forwarder;
+mod helper;
+mod messages;
+mod recorder;
+mod refusal;
+mod request;
+pub mod streams;
+
+use std::time::{Duration, Instant};
+
+use crate::cni::environment::{Environment, Verb};
+use crate::cni::version;
+use crate::diagnosis::{bracket, reason};
+use crate::journal::record::ErrorText;
+use crate::settings::Settings;
+use answer::{Failure, Judged};
+use delegate::{Ended, Order, Stage};
+use helper::{Helper, Side};
+use messages::{Answered, Prepared, Report, ToCaller, ToHelper};
+use nix::errno::Errno;
+use refusal::Refusal;
+use request::Request;
+
+/// How long the call waits for settings, checks and the begin record before the delegate starts.
+const BEFORE_DELEGATE: Duration = Duration::from_millis(40);
+/// How long it waits for the end record after its answer, where the helper was not late before.
+const AFTER_ANSWER: Duration = Duration::from_millis(40);
+
+/// Whether this process was started as a CNI plugin.
+#[must_use]
+pub fn is_call() -> bool {
+    std::env::var_os("CNI_COMMAND").is_some() && std::env::args_os().len() <= 1
+}
+
+/// Runs one call, and gives the status to exit with.
+#[must_use]
+pub fn run(started: Instant) -> u8 {
+    let environment = Environment::read(|name| std::env::var_os(name));
+    if environment.command == Verb::Version {
+        streams::print(version::answer().as_bytes());
+        return 0;
+    }
+    let stdin = match streams::read_stdin() {
+        Ok(stdin) => stdin,
+        Err(error) => return refuse_at_once(&Refusal::stdin_unreadable(&error)),
+    };
+    if forwarder::is_on() {
+        return refuse_at_once(&forwarder::forward(&environment, &stdin));
+    }
+    let request = Request::new(started, environment, stdin);
+    match Helper::fork() {
+        Side::Helper(socket) => recorder::run(&request, socket),
+        Side::Caller(helper) => call(&request, helper),
+    }
+}
+
+/// The part of the process that the runtime started.
+fn call(request: &Request, helper: Helper) -> u8 {
+    let stage = delegate::prepare();
+    let (prepared, is_late) = match helper.receive(BEFORE_DELEGATE) {
+        Some(ToCaller::Prepared(prepared)) => (prepared, false),
+        // What can be told without looking at a file.
+        _ => (Prepared::of(&Settings::of_entry(request.entry_settings.as_deref())), true),
+    };
+    let denied = || prepared.denial.as_ref().map(|denial| Refusal::denied(request, denial));
+    let (judged, ended) = match request.refusal.clone().or_else(denied) {
+        Some(refusal) => (refusal.judged(), None),
+        None => run_delegate(request, &prepared, stage),
+    };
+    if !is_late {
+        return conclude(request, &prepared, &judged, ended.as_ref(), helper, AFTER_ANSWER);
+    }
+    drop(helper);
+    match Helper::fork() {
+        Side::Helper(socket) => recorder::run_late(request, socket),
+        Side::Caller(second) => conclude(request, &prepared, &judged, ended.as_ref(), second, Duration::ZERO),
+    }
+}
+
+fn run_delegate(
+    request: &Request,
+    prepared: &Prepared,
+    stage: Result<Stage, Errno>,
+) -> (Judged, Option<Ended>) {
+    let deadline = request.deadline(&prepared.deadlines);
+    let order = Order {
+        path: &request.plugin_path,
+        stdin: &request.delegate_stdin,
+        deadline,
+        prints_document: request.environment.command == Verb::Add,
+    };
+    match stage.and_then(|stage| delegate::run(&order, stage)) {
+        Ok(ended) => (answer::judge(request, &ended, deadline), Some(ended)),
+        Err(errno) => (Refusal::not_executable(request, errno).judged(), None),
+    }
+}
+
+/// Answers, lets the helper record it, and gives the status to exit with.
+fn conclude(
+    request: &Request,
+    prepared: &Prepared,
+    judged: &Judged,
+    ended: Option<&Ended>,
+    helper: Helper,
+    patience: Duration,
+) -> u8 {
+    let report = Box::new(Report::of(judged, ended));
+    match &judged.failure {
+        Some(failure) if prepared.enrich || failure.must_be_rewritten => {
+            helper.send(&ToHelper::Ended { report, answered: None });
+            let returned = answer_with_cause(request, prepared, failure, &helper);
+            let answered = Answered { returned: Some(returned), duration: request.started.elapsed() };
+            helper.send(&ToHelper::Answered(answered));
+        }
+        _ => {
+            streams::print(ended.map(|ended| ended.stdout.bytes()).unwrap_or_default());
+            let answered = Answered { returned: None, duration: request.started.elapsed() };
+            helper.send(&ToHelper::Ended { report, answered: Some(answered) });
+        }
+    }
+    helper.finish(patience);
+    judged.status
+}
+
+/// Asks the helper for the cause, and returns the error with it.
+fn answer_with_cause(
+    request: &Request,
+    prepared: &Prepared,
+    failure: &Failure,
+    helper: &Helper,
+) -> ErrorText {
+    let (bracket, waiting_for) = match helper.receive(prepared.evidence + AFTER_ANSWER) {
+        Some(ToCaller::Diagnosed { bracket, waiting_for }) => (bracket, waiting_for),
+        // The helper hangs, or could not be had: the text alone has to do.
+        _ => (bracket::of(&reason::diagnose(&failure.happened, &[]), &request.id), None),
+    };
+    let bracket = prepared.enrich.then_some(bracket);
+    let error = answer::compose(request, failure, bracket.as_deref(), waiting_for.as_deref());
+    streams::print(error.to_json().as_bytes());
+    ErrorText::from(&error)
+}
+
+fn refuse_at_once(refusal: &Refusal) -> u8 {
+    streams::print(refusal.error.to_json().as_bytes());
+    refusal::STATUS
+}

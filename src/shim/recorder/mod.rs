@@ -1,0 +1,273 @@
+//! The helper's side of a call: settings, checks before the delegate, the begin record; then, when the delegate has
+//! ended, evidence and diagnosis if it failed, and the end record.
+//!
+//! It holds none of the runtime's descriptors, and nobody waits for it for long: where it hangs, a second helper goes on
+//! from the delegate's end ([`run_late`]).
+
+mod draft;
+mod evidence;
+mod preflight;
+mod status;
+
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::messages::{self, Answered, Prepared, Report, ToCaller, ToHelper};
+use super::request::Request;
+use crate::checks::subject::Subject;
+use crate::cni::environment::Verb;
+use crate::diagnosis::finding::Finding;
+use crate::diagnosis::waiting::waiting_for;
+use crate::diagnosis::{Diagnosis, bracket, reason};
+use crate::journal::record::{Begin, Identity, Outcome, SCHEMA, SmallEnd, Stall};
+use crate::journal::redact::Redaction;
+use crate::journal::{Journal, log};
+use crate::node::stall::Snapshot;
+use crate::node::{Node, bounded, clock};
+use crate::settings::{Recording, Settings};
+
+/// When a delegate that has not ended is looked at.
+const SILENT: Duration = Duration::from_secs(10);
+/// How long before its deadline it is looked at again.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(300);
+/// How long looking at its processes may take.
+const SNAPSHOT: Duration = Duration::from_millis(250);
+
+/// Serves one call from its beginning.
+pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
+    let recorder = Recorder::new(request, socket);
+    let findings = recorder.prepare();
+    recorder.conclude(findings);
+    leave()
+}
+
+/// Serves one call whose helper hangs, from the delegate's end.
+pub(super) fn run_late(request: &Request, socket: UnixStream) -> ! {
+    let recorder = Recorder::new(request, socket);
+    recorder.journal.warn(&format!("call {}: what was to be done before the delegate hangs", request.id));
+    recorder.conclude(Vec::new());
+    leave()
+}
+
+/// Ends the process, which the call waits for: the kernel closes the socket with it.
+#[allow(unsafe_code, reason = "the C library's exit handlers are the call's, and take time")]
+fn leave() -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(0) }
+}
+
+/// Lets go of the runtime's descriptors: nobody is to wait for a pipe that the helper still holds.
+fn detach(socket: &UnixStream) {
+    close_all_but(socket.as_raw_fd());
+    // No file of ours must get the number of a stream that something may print to.
+    let _ = nix::unistd::dup2_stdin(socket);
+    let _ = nix::unistd::dup2_stdout(socket);
+    let _ = nix::unistd::dup2_stderr(socket);
+}
+
+/// Closes every descriptor but one.
+#[allow(unsafe_code, reason = "there is no safe way to close descriptors that others opened")]
+fn close_all_but(kept: i32) {
+    let Ok(number) = u32::try_from(kept) else { return };
+    let close = |first: u32, last: u32| {
+        // SAFETY: nothing in this process uses them any more: it has just been forked, and its parent's streams are not
+        // its own.
+        first > last || unsafe { libc::close_range(first, last, 0) } == 0
+    };
+    let closed = number.checked_sub(1).is_none_or(|last| close(0, last)) && close(number + 1, u32::MAX);
+    if closed {
+        return;
+    }
+    // Kernels before 5.9.
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let open: Vec<i32> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd != kept) {
+        // SAFETY: as above.
+        unsafe { libc::close(fd) };
+    }
+}
+
+/// What the helper has at hand.
+struct Recorder<'a> {
+    node: Node,
+    request: &'a Request,
+    settings: Settings,
+    journal: Journal,
+    identity: Identity,
+    subject: Subject,
+    socket: UnixStream,
+}
+
+impl Recorder<'_> {
+    fn new(request: &Request, socket: UnixStream) -> Recorder<'_> {
+        detach(&socket);
+        let node = Node::this();
+        let named = std::env::var_os("CNISCOPE_CONFIG");
+        let settings = Settings::of_call(&node, named.as_ref(), request.entry_settings.as_deref());
+        let dir = settings.journal.dir.clone();
+        std::panic::set_hook(Box::new(move |panic| log::warn(&dir, &panic.to_string())));
+        let journal = Journal::new(&settings.journal, Redaction::new(&settings.redact));
+        for warning in &settings.warnings {
+            journal.warn(warning);
+        }
+        let identity = draft::identity(&node, request);
+        Recorder { subject: draft::subject(request), node, request, settings, journal, identity, socket }
+    }
+
+    /// What comes before the delegate.
+    fn prepare(&self) -> Vec<Finding> {
+        // STATUS is asked for every few seconds: it has no begin.
+        if self.request.environment.command != Verb::Status {
+            self.append(&Begin { schema: SCHEMA, event: "begin", identity: &self.identity });
+        }
+        let findings = preflight::run(&self.node, &self.settings, &self.subject);
+        let denial = preflight::denial(&self.settings, &self.request.environment.command, &findings);
+        let prepared = Prepared { denial, ..Prepared::of(&self.settings) };
+        // If the call is not there any more, that is seen at the next message.
+        let _ = messages::write(&self.socket, &ToCaller::Prepared(prepared));
+        // What ends the runtime's terminal session does not end the record.
+        let _ = nix::unistd::setsid();
+        findings
+    }
+
+    /// What comes after it. Nothing, if the call itself is gone: the runtime has killed it, which a reader tells by the
+    /// missing end.
+    fn conclude(&self, before: Vec<Finding>) -> Option<()> {
+        let circumstances = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
+        let (report, answered, snapshot) = self.wait_for_end()?;
+        let (findings, diagnosis) = match &report.happened {
+            Some(happened) => {
+                let findings = evidence::gather(&self.node, &self.settings, &self.subject, happened, before);
+                let diagnosis = reason::diagnose(happened, &findings);
+                (findings, Some(diagnosis))
+            }
+            None => (before, None),
+        };
+        let ask = || self.ask_for_answer(diagnosis.as_ref(), snapshot.as_ref());
+        let answered = answered.or_else(ask)?;
+        self.end(circumstances, &report, findings, diagnosis, &answered);
+        Some(())
+    }
+
+    fn append<T: Serialize>(&self, record: &T) {
+        self.journal.append(record, Map::new(), &self.identity.id);
+    }
+
+    /// Waits for the delegate's end, and looks at it while it takes long.
+    fn wait_for_end(&self) -> Option<(Box<Report>, Option<Answered>, Option<Snapshot>)> {
+        let started = Instant::now();
+        let mut looks = looks_at(self.request.deadline(&self.settings.deadlines)).into_iter();
+        let mut next = looks.next();
+        let mut snapshot = None;
+        loop {
+            let left =
+                next.map(|after| after.saturating_sub(started.elapsed()).max(Duration::from_millis(1)));
+            self.socket.set_read_timeout(left).ok()?;
+            match messages::read(&self.socket) {
+                Ok(ToHelper::Ended { report, answered }) => return Some((report, answered, snapshot)),
+                Ok(ToHelper::Answered(_)) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    next = looks.next();
+                    snapshot = self.look_at_stall(started.elapsed()).or(snapshot);
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn look_at_stall(&self, after: Duration) -> Option<Snapshot> {
+        let (node, call) = (self.node.clone(), self.identity.pid);
+        let snapshot = bounded::run(SNAPSHOT, move || node.stall_snapshot(call, std::process::id()))?;
+        self.append(&Stall {
+            schema: SCHEMA,
+            event: "stall",
+            id: &self.identity.id,
+            time: clock::rfc3339(std::time::SystemTime::now()),
+            after_ms: draft::milliseconds(after),
+            snapshot: serde_json::to_value(&snapshot).unwrap_or_default(),
+        });
+        Some(snapshot)
+    }
+
+    /// Tells the call what was diagnosed, and hears what it has made of it.
+    fn ask_for_answer(&self, diagnosis: Option<&Diagnosis>, snapshot: Option<&Snapshot>) -> Option<Answered> {
+        let bracket = diagnosis.map(|diagnosis| bracket::of(diagnosis, &self.request.id)).unwrap_or_default();
+        let waiting_for = snapshot.and_then(waiting_for);
+        messages::write(&self.socket, &ToCaller::Diagnosed { bracket, waiting_for }).ok()?;
+        self.socket.set_read_timeout(None).ok()?;
+        match messages::read(&self.socket).ok()? {
+            ToHelper::Answered(answered) => Some(answered),
+            _ => None,
+        }
+    }
+
+    fn end(
+        &self,
+        circumstances: Map<String, Value>,
+        report: &Report,
+        findings: Vec<Finding>,
+        diagnosis: Option<Diagnosis>,
+        answered: &Answered,
+    ) {
+        let mut repeated = None;
+        if self.request.environment.command == Verb::Status {
+            match status::judge(&self.settings.journal.dir, &self.identity, report.outcome) {
+                status::Verdict::Silent => return,
+                status::Verdict::Record { since_last } => repeated = since_last,
+            }
+        }
+        if report.outcome == Outcome::Ok && self.settings.journal.record == Recording::Failures {
+            let times = draft::Times::of(report, answered);
+            return self.append(&SmallEnd {
+                schema: SCHEMA,
+                event: "end",
+                identity: &self.identity,
+                outcome: report.outcome,
+                duration_ms: times.duration_ms,
+                plugin_ms: times.plugin_ms,
+                overhead_ms: times.overhead_ms,
+            });
+        }
+        let mut end = draft::end(&self.identity, report, answered);
+        end.checks = findings;
+        end.cause = diagnosis.as_ref().map(|diagnosis| diagnosis.cause.id().to_owned());
+        end.diagnosis = diagnosis;
+        end.repeated = repeated;
+        self.journal.append(&end, circumstances, &self.identity.id);
+    }
+}
+
+/// After how long a delegate that still runs is looked at.
+fn looks_at(deadline: Option<Duration>) -> Vec<Duration> {
+    let before = deadline.map(|deadline| deadline.saturating_sub(BEFORE_DEADLINE.min(deadline / 4)));
+    let mut looks: Vec<Duration> = before.into_iter().collect();
+    if before.is_none_or(|before| SILENT < before) {
+        looks.insert(0, SILENT);
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_delegate_is_looked_at_and_again_before_its_deadline() {
+        let seconds = |deadline: Option<u64>| -> Vec<f64> {
+            looks_at(deadline.map(Duration::from_secs)).iter().map(Duration::as_secs_f64).collect()
+        };
+        assert_eq!(seconds(None), [10.0]);
+        assert_eq!(seconds(Some(200)), [10.0, 199.7]);
+        assert_eq!(seconds(Some(10)), [9.7]);
+        assert_eq!(seconds(Some(1)), [0.75]);
+    }
+}

@@ -9,5 +9,6 @@ pub mod diagnosis;
 pub mod digest;
 pub mod journal;
 pub mod node;
+pub mod render;
 pub mod settings;
 pub mod shim;

@@ -3,10 +3,12 @@
 use super::Depth;
 use super::subject::Subject;
 use crate::cni::environment::Verb;
+use crate::cni::go::errno_text;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
 use crate::node::links::Link;
+use crate::node::netns;
 
 /// Plugins that make `CNI_IFNAME` themselves and fail if it is there. Others take an interface that exists (loopback),
 /// or one that another plugin made.
@@ -21,12 +23,19 @@ pub fn fits(subject: &Subject) -> bool {
 /// Looks for `CNI_IFNAME` in the sandbox.
 #[must_use]
 pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
-    if subject.netns.as_os_str().is_empty() || subject.ifname.is_empty() {
+    let ifname = subject.ifname.as_str();
+    if subject.netns.as_os_str().is_empty() || ifname.is_empty() {
         return Finding::skipped("CNI_NETNS or CNI_IFNAME is empty");
     }
-    match node.link(&subject.ifname, Some(&subject.netns)) {
-        Ok(link) => judge(link.as_ref(), &subject.ifname).with("ifname", subject.ifname.as_str()),
-        Err(error) => Finding::skipped(error.to_string()),
+    // The details are asked for only where there are any: this is on the path of every good call.
+    let found = match netns::has_interface(&subject.netns, ifname) {
+        Ok(false) => Ok(None),
+        Ok(true) => node.link(ifname, Some(&subject.netns)).map_err(|error| error.to_string()),
+        Err(errno) => Err(format!("{}: {}", subject.netns.display(), errno_text(errno))),
+    };
+    match found {
+        Ok(link) => judge(link.as_ref(), ifname).with("ifname", ifname),
+        Err(why) => Finding::skipped(why),
     }
 }
 

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn one(range: Value) -> RangeSet {
+    fn one(range: &Value) -> RangeSet {
         of_config(&json!({"ipam": {"ranges": [[range]]}})).unwrap().remove(0)
     }
 
@@ -201,7 +201,7 @@ mod tests {
             (json!({"subnet": "fd00::/64"}), (1 << 64) - 2, "fd00::1-fd00::ffff:ffff:ffff:ffff"),
         ];
         for (range, capacity, shown) in table {
-            let set = one(range);
+            let set = one(&range);
             assert_eq!((set.capacity(), set.to_string().as_str()), (capacity, shown));
         }
     }
@@ -272,7 +272,7 @@ mod tests {
         fn every_address_of_a_range_is_given(third in 0u8..=255, prefix in 16u8..=30, offset in 0u32..65_536) {
             let subnet = IpNetwork::new(IpAddr::from([10, 1, third, 0]), prefix).unwrap();
             let subnet = format!("{}/{prefix}", subnet.network());
-            let set = one(json!({"subnet": subnet}));
+            let set = one(&json!({"subnet": subnet}));
             let range = &set.0[0];
             let address = range.address(range.start + u128::from(offset) % (range.end - range.start + 1));
             proptest::prop_assert!(set.gives(address));

@@ -1,6 +1,153 @@
-//! For people.
-/// x
+//! For people: `cniscope VERB`, one file a verb.
+
+mod filter;
+mod follow;
+mod journal;
+mod show;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::journal::read::ReadError;
+use crate::node::Node;
+use crate::render::time::Zone;
+use crate::settings::Settings;
+
+/// The version with the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CNISCOPE_COMMIT"), ")");
+/// The heading of what every verb understands.
+const GENERAL: &str = "General options";
+/// What follows the list of verbs.
+const AFTER_HELP: &str = "\
+As a CNI plugin: put {\"type\": \"cniscope\", \"cniscope\": {\"wraps\": \"PLUGIN\"}} in PLUGIN's place in the conflist.
+Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.";
+
+/// Explains what CNI plugins do on this node: every call recorded, failures with their cause.
+#[derive(Debug, Parser)]
+#[command(name = "cniscope", version = VERSION, after_help = AFTER_HELP, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Folder of the journal [default: the settings', or /var/log/cniscope]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
+    journal: Option<PathBuf>,
+    /// Look at the node whose files stand below this folder
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", help_heading = GENERAL)]
+    root: PathBuf,
+    /// Show times in UTC instead of the local zone
+    #[arg(long, global = true, help_heading = GENERAL)]
+    utc: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List calls
+    Journal(journal::Arguments),
+    /// Show one call with everything that is known of it
+    Show(show::Arguments),
+}
+
+/// Why a verb could not run.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    #[error("cannot write the output: {0}")]
+    Output(#[from] std::io::Error),
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// The end of a verb that ran.
+enum Outcome {
+    Fine,
+}
+
+/// Runs the command line, and gives the status to exit with.
 #[must_use]
 pub fn run() -> u8 {
-    0
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let parsed = Arguments::command().try_get_matches_from(arguments);
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let common = &arguments.common;
+    let done = match &arguments.verb {
+        Verb::Journal(arguments) => journal::run(common, arguments),
+        Verb::Show(arguments) => show::run(common, arguments),
+    };
+    match done {
+        Ok(Outcome::Fine) => 0,
+        Err(error) => {
+            anstream::eprintln!(
+                "{}cniscope: {error}{}",
+                crate::render::BAD,
+                crate::render::BAD.render_reset()
+            );
+            if let Some(hint) = hint(&error) {
+                anstream::eprintln!("{hint}");
+            }
+            2
+        }
+    }
+}
+
+/// What to do about an error.
+fn hint(error: &CliError) -> Option<String> {
+    match error {
+        CliError::Journal(ReadError::Missing { .. }) => Some(
+            "No call has been recorded here yet: a conflist has to name cniscope in a plugin's place.\n\
+             For a journal elsewhere: cniscope --journal DIR"
+                .to_owned(),
+        ),
+        CliError::Journal(ReadError::File { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Some("The journal can be read by root, and by the group in the settings.".to_owned())
+        }
+        _ => None,
+    }
+}
+
+impl Common {
+    fn node(&self) -> Node {
+        Node::at(&self.root)
+    }
+
+    fn zone(&self) -> Zone {
+        if self.utc { Zone::Utc } else { Zone::Local }
+    }
+
+    /// The folder of the journal: as told, or as the node's settings have it.
+    fn journal_dir(&self) -> PathBuf {
+        if let Some(dir) = &self.journal {
+            return dir.clone();
+        }
+        let named = std::env::var_os("CNISCOPE_CONFIG");
+        let dir = Settings::of_node(&self.node(), named.as_ref()).journal.dir;
+        self.root.join(dir.strip_prefix("/").unwrap_or(&dir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
 }

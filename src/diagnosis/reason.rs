@@ -34,10 +34,12 @@ pub enum Happened {
         /// What it printed.
         printed: String,
     },
-    /// The delegate was not started; `text` says why.
+    /// The delegate was not started.
     NotStarted {
-        /// The text.
+        /// Why not.
         text: String,
+        /// What cniscope itself knows to be wrong.
+        cause: Cause,
     },
     /// The delegate was not started since a check that failed denies the call.
     Denied {
@@ -107,7 +109,10 @@ fn told(happened: &Happened, findings: &[Finding]) -> Option<Told> {
         Some(Told { cause: signature.cause, evidence, summary: None })
     };
     match happened {
-        Happened::Error { text } | Happened::NotStarted { text } => by_text(text),
+        Happened::Error { text } => by_text(text),
+        Happened::NotStarted { text, cause } => {
+            Some(Told { cause: *cause, evidence: text.clone(), summary: Some(text.clone()) })
+        }
         Happened::Interrupted { printed, .. } => by_text(printed),
         Happened::Crashed { how, printed } => by_text(printed).or_else(|| {
             let summary = format!("the plugin ended with {how} and printed no CNI error");

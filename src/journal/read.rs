@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::node::Node;
 const MAX_LINE: u64 = 10 << 20;
 /// The highest number of a rotated file that is looked for (`maxFiles` goes to 1000).
 const MAX_FILES: u32 = 1000;
+/// How often the files are opened again because they were being rotated.
+const MAX_TRIES: usize = 16;
 
 /// Why the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -75,33 +78,48 @@ pub struct Reading {
 /// If there is no journal, or it cannot be read.
 pub fn calls(node: &Node, dir: &Path, wanted: impl Fn(&Call) -> bool) -> Result<Reading, ReadError> {
     let mut state = State::default();
-    let mut found = false;
-    for path in files(dir) {
-        match File::open(&path) {
-            Ok(file) => {
-                found = true;
-                state
-                    .read(BufReader::new(file), &wanted)
-                    .map_err(|source| ReadError::File { path, source })?;
-            }
-            // Rotated away meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ReadError::File { path, source }),
-        }
-    }
-    if !found {
+    let files = open_files(dir)?;
+    if files.is_empty() {
         return Err(ReadError::Missing { dir: dir.to_owned() });
+    }
+    for (path, file) in files {
+        state.read(BufReader::new(file), &wanted).map_err(|source| ReadError::File { path, source })?;
     }
     Ok(state.finish(node, &wanted))
 }
 
-/// The files of the journal, the oldest first.
-#[must_use]
-pub fn files(dir: &Path) -> Vec<PathBuf> {
-    let rotated = (1..MAX_FILES).rev().map(|number| dir.join(rotated(number)));
-    let mut files: Vec<PathBuf> = rotated.filter(|path| path.exists()).collect();
-    files.push(dir.join(CURRENT));
-    files
+/// The files of the journal, the oldest first, as they stand together at one moment: opened one by one while others
+/// rotate, one could be met twice and another not at all.
+///
+/// # Errors
+/// If one of them cannot be opened.
+pub fn open_files(dir: &Path) -> Result<Vec<(PathBuf, File)>, ReadError> {
+    let mut opened = open_each(dir)?;
+    for _ in 0..MAX_TRIES {
+        let again = open_each(dir)?;
+        if inodes(&opened) == inodes(&again) {
+            break;
+        }
+        opened = again;
+    }
+    Ok(opened)
+}
+
+fn open_each(dir: &Path) -> Result<Vec<(PathBuf, File)>, ReadError> {
+    let names = (1..MAX_FILES).rev().map(rotated).chain([CURRENT.to_owned()]);
+    let mut files = Vec::new();
+    for path in names.map(|name| dir.join(name)) {
+        match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
+            Ok(file) => files.push((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(ReadError::File { path, source }),
+        }
+    }
+    Ok(files)
+}
+
+fn inodes(files: &[(PathBuf, File)]) -> Vec<Option<u64>> {
+    files.iter().map(|(_, file)| file.metadata().ok().map(|metadata| metadata.ino())).collect()
 }
 
 #[derive(Default)]
@@ -115,7 +133,7 @@ struct State {
 }
 
 impl State {
-    fn read(&mut self, mut lines: impl BufRead, wanted: &impl Fn(&Call) -> bool) -> std::io::Result<()> {
+    fn read(&mut self, mut lines: impl BufRead, wanted: &impl Fn(&Call) -> bool) -> io::Result<()> {
         let mut line = Vec::new();
         loop {
             line.clear();

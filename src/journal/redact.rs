@@ -98,7 +98,7 @@ impl Redaction {
                     match self.sensitivity(key) {
                         Sensitivity::Secret => hide(value),
                         Sensitivity::Material if value.as_str().is_some_and(looks_like_material) => {
-                            hide(value)
+                            hide(value);
                         }
                         _ => self.value(value),
                     }

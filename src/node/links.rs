@@ -92,13 +92,16 @@ impl Node {
 }
 
 /// Opens a connection, asks, and closes it.
-fn asking<T: Send>(
+fn asking<T>(
     netns: Option<&Path>,
-    ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError> + Send,
+    ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>,
 ) -> Result<T, LinkError> {
-    let Some(path) = netns else { return connected(ask) };
-    netns::inside(path, || connected(ask))
-        .map_err(|errno| LinkError::Netns { path: path.display().to_string(), errno })?
+    let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
+    match netns {
+        Some(path) => netns::inside(path, || connected(ask)).map_err(|errno| in_netns(path, errno))?,
+        None if netns::is_astray() => Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
+        None => connected(ask),
+    }
 }
 
 fn connected<T>(ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>) -> Result<T, LinkError> {

@@ -1,16 +1,22 @@
 //! Network namespaces.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, fstatfs, statfs};
 
 /// The file system of namespace files (`linux/magic.h`); kernels before 3.19 show them in procfs.
 const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
+
+/// The network namespace of this thread.
+const OWN: &str = "/proc/thread-self/ns/net";
 
 /// What stands at the path of a network namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,7 @@ pub fn look(path: &Path) -> Netns {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Netns::Missing,
         Err(errno) => return Netns::Unreadable(errno),
     }
-    let own = match (stat(path), stat("/proc/thread-self/ns/net")) {
+    let own = match (stat(path), stat(OWN)) {
         (Ok(one), Ok(own)) => one.st_dev == own.st_dev && one.st_ino == own.st_ino,
         _ => false,
     };
@@ -55,21 +61,41 @@ fn open_namespace(path: &Path) -> Result<OwnedFd, Errno> {
     if is_namespace(fstatfs(&fd)?.filesystem_type()) { Ok(fd) } else { Err(Errno::EINVAL) }
 }
 
-/// Does `work` inside the network namespace at `path`, in a thread that ends with it: the caller's own threads never
-/// leave theirs.
+/// Whether an interface of this name is in the network namespace at `path`.
 ///
 /// # Errors
-/// If the path is no network namespace, or it may not be entered, or no thread can be had.
-pub fn inside<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T, Errno> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .spawn_scoped(scope, || {
-                setns(open_namespace(path)?, CloneFlags::CLONE_NEWNET)?;
-                Ok(work())
-            })
-            .map_err(|_| Errno::EAGAIN)?;
-        thread.join().unwrap_or(Err(Errno::EIO))
-    })
+/// If the path is no network namespace, or it may not be entered.
+pub fn has_interface(path: &Path, name: &str) -> Result<bool, Errno> {
+    inside(path, || match if_nametoindex(name) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENODEV) => Ok(false),
+        Err(errno) => Err(errno),
+    })?
+}
+
+/// Does `work` in this thread, inside the network namespace at `path`, and returns to the thread's own.
+///
+/// # Errors
+/// If the path is no network namespace, or it may not be entered, or an earlier visit did not come back.
+pub fn inside<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, Errno> {
+    if is_astray() {
+        return Err(Errno::EXDEV);
+    }
+    let own = open_namespace(Path::new(OWN))?;
+    setns(open_namespace(path)?, CloneFlags::CLONE_NEWNET)?;
+    let done = catch_unwind(AssertUnwindSafe(work));
+    ASTRAY.set(setns(own, CloneFlags::CLONE_NEWNET).is_err());
+    done.map_err(|_| Errno::EIO)
+}
+
+/// Whether this thread could not return to its own network namespace: what it would say of links is not true of the node.
+#[must_use]
+pub fn is_astray() -> bool {
+    ASTRAY.get()
+}
+
+thread_local! {
+    static ASTRAY: Cell<bool> = const { Cell::new(false) };
 }
 
 #[cfg(test)]
@@ -88,5 +114,12 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(look(Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_that_is_none_cannot_be_entered() {
+        assert_eq!(has_interface(Path::new("/nowhere"), "lo"), Err(Errno::ENOENT));
+        assert_eq!(has_interface(Path::new("/etc/hostname"), "lo"), Err(Errno::EINVAL));
+        assert!(!is_astray());
     }
 }

@@ -1,7 +1,7 @@
 //! Which sandboxes are alive: whether anything on the node still stands behind a container id.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -24,7 +24,7 @@ const TASKS: [&str; 7] = [
 const RESULTS: &str = "/var/lib/cni/results";
 /// A sandbox that has its network but no process yet is this young at most. libcni before 1.3 does not cache the network
 /// namespace, by which it would be seen to be alive.
-const STARTING: Duration = Duration::from_secs(120);
+const STARTING: Duration = Duration::from_mins(2);
 
 impl Node {
     /// Those of the sandboxes `ids`, attached to `network`, behind which nothing stands any more: no task of a runtime, no
@@ -60,7 +60,7 @@ impl Node {
     }
 
     /// Whether the attachment that this file of libcni's cache tells of still has its network namespace.
-    fn is_attached(&self, file: &PathBuf) -> bool {
+    fn is_attached(&self, file: &Path) -> bool {
         let content = self.read(file, 1 << 20).unwrap_or_default();
         let cached: Value = serde_json::from_slice(&content).unwrap_or_default();
         match cached["netns"].as_str().filter(|netns| !netns.is_empty()) {

@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_process_that_waits_for_a_lock_is_seen_with_its_holder() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let _held = Flock::lock(file.reopen().unwrap(), FlockArg::LockExclusive).unwrap();
+        let held = Flock::lock(file.reopen().unwrap(), FlockArg::LockExclusive).unwrap();
         let script = format!("flock {} true", file.path().display());
         let mut shell =
             Command::new("sh").args(["-c", &format!("{script}; true")]).stdin(Stdio::null()).spawn().unwrap();
@@ -224,7 +224,7 @@ mod tests {
                 .into_iter()
                 .find(|process| process.parent == shell.id() && process.waits_for_lock.is_some())
         });
-        drop(_held);
+        drop(held);
         shell.wait().unwrap();
         let found = found.expect("flock(1) waits");
         assert_eq!((found.name.as_str(), found.parent), ("flock", shell.id()));

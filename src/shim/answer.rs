@@ -201,6 +201,10 @@ pub(super) fn compose(
 /// `plugin type="calico" failed (add): `, as libcni writes it before the errors of ADD and DEL.
 fn prefix(request: &Request) -> String {
     let Some(word) = request.environment.command.failed_word() else { return String::new() };
+    // Where the entry does not say what it wraps, libcni's own prefix names it.
+    if request.plugin.is_empty() {
+        return String::new();
+    }
     let name = if request.named {
         format!(" name={}", go::quote(request.network.as_bytes()))
     } else {
@@ -221,3 +225,6 @@ fn keep_swallowed_phrases_out(error: &mut Error, failure: &Failure, prefix: &str
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 pub use capture::Capture;
+#[cfg(test)]
+pub(super) use capture::Keeps;
 use signals::Signals;
 use spawn::Pipes;
 pub(in crate::shim) use spawn::become_program;

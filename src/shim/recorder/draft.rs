@@ -97,18 +97,21 @@ pub(super) fn circumstances(
 
 /// How long things took, in milliseconds.
 pub(super) struct Times {
-    pub(super) duration_ms: f64,
-    pub(super) plugin_ms: Option<f64>,
-    pub(super) overhead_ms: f64,
+    /// From the start of cniscope to its answer.
+    pub(super) whole: f64,
+    /// The delegate.
+    pub(super) plugin: Option<f64>,
+    /// The difference.
+    pub(super) overhead: f64,
 }
 
 impl Times {
     pub(super) fn of(report: &Report, answered: &Answered) -> Times {
         let plugin = report.process.as_ref().map(|process| process.took);
         Times {
-            duration_ms: milliseconds(answered.duration),
-            plugin_ms: plugin.map(milliseconds),
-            overhead_ms: milliseconds(answered.duration.saturating_sub(plugin.unwrap_or_default())),
+            whole: milliseconds(answered.duration),
+            plugin: plugin.map(milliseconds),
+            overhead: milliseconds(answered.duration.saturating_sub(plugin.unwrap_or_default())),
         }
     }
 }
@@ -127,9 +130,9 @@ pub(super) fn end<'a>(identity: &'a Identity, report: &Report, answered: &Answer
         identity,
         outcome: report.outcome,
         cause: None,
-        duration_ms: times.duration_ms,
-        plugin_ms: times.plugin_ms,
-        overhead_ms: times.overhead_ms,
+        duration_ms: times.whole,
+        plugin_ms: times.plugin,
+        overhead_ms: times.overhead,
         exit_status: process.and_then(|process| process.exit_status),
         signal: process.and_then(|process| process.signal),
         plugin_pid: process.and_then(|process| u32::try_from(process.pid).ok()),

@@ -206,7 +206,7 @@ impl Recorder<'_> {
         self.socket.set_read_timeout(None).ok()?;
         match messages::read(&self.socket).ok()? {
             ToHelper::Answered(answered) => Some(answered),
-            _ => None,
+            ToHelper::Ended { .. } => None,
         }
     }
 
@@ -232,9 +232,9 @@ impl Recorder<'_> {
                 event: "end",
                 identity: &self.identity,
                 outcome: report.outcome,
-                duration_ms: times.duration_ms,
-                plugin_ms: times.plugin_ms,
-                overhead_ms: times.overhead_ms,
+                duration_ms: times.whole,
+                plugin_ms: times.plugin,
+                overhead_ms: times.overhead,
             });
         }
         let mut end = draft::end(&self.identity, report, answered);

@@ -14,7 +14,7 @@ use crate::node::Node;
 /// Where the last outcomes are kept.
 const STATE: &str = "/run/cniscope/status";
 /// A failure that stays is recorded this often.
-const AGAIN: Duration = Duration::from_secs(600);
+const AGAIN: Duration = Duration::from_mins(10);
 
 /// What is known of the earlier calls for a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,64 @@
+//! What people see: the only code that prints for them.
+//!
+//! Colour and styles are written always and taken out again where the output is no terminal or `NO_COLOR` is set
+//! (`anstream`). Text that comes from outside is escaped first.
+
+pub mod call;
+pub mod escape;
+pub mod table;
+pub mod time;
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+/// What failed.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What looks wrong.
+pub const ODD: Style = AnsiColor::Yellow.on_default();
+/// Headings.
+pub const HEADING: Style = Style::new().bold();
+/// What is there for completeness.
+pub const QUIET: Style = Style::new().dimmed();
+
+/// The style of an outcome.
+#[must_use]
+pub fn of_outcome(outcome: &str) -> Style {
+    match outcome {
+        "ok" => GOOD,
+        "running" => QUIET,
+        "unfinished" | "interrupted" => ODD,
+        _ => BAD,
+    }
+}
+
+/// The style of a check's status.
+#[must_use]
+pub fn of_status(status: &str) -> Style {
+    match status {
+        "ok" => GOOD,
+        "fail" => BAD,
+        "warn" => ODD,
+        _ => QUIET,
+    }
+}
+
+/// The columns of the terminal; `None` if the output is none.
+#[must_use]
+pub fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// Writes to stdout. A reader that has gone is no error: whoever wanted the first lines has them.
+///
+/// # Errors
+/// If the output cannot be written for another reason.
+pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,166 @@
+//! Tables: columns as wide as their widest cell, and the one that may give way cut to the terminal.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+/// A cell: text and its style.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A plain cell.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), style: Style::new() }
+    }
+
+    /// The text in its style, with spaces up to a width.
+    #[must_use]
+    pub fn padded(&self, width: usize) -> String {
+        let padding = " ".repeat(width.saturating_sub(length(&self.text)));
+        format!("{}{}{}{padding}", self.style.render(), self.text, self.style.render_reset())
+    }
+
+    /// The cell in this style.
+    #[must_use]
+    pub fn styled(mut self, style: Style) -> Cell {
+        self.style = style;
+        self
+    }
+}
+
+/// A table.
+#[derive(Debug, Default)]
+pub struct Table {
+    headings: Vec<&'static str>,
+    right: Vec<bool>,
+    rows: Vec<Vec<Cell>>,
+    elastic: Option<usize>,
+}
+
+/// Between columns.
+const GAP: &str = "  ";
+
+impl Table {
+    /// A table with these columns. A heading that begins with `>` aligns its column to the right; the column whose heading
+    /// begins with `~` gives way where the terminal is narrow.
+    #[must_use]
+    pub fn new(headings: &[&'static str]) -> Table {
+        Table {
+            headings: headings.iter().map(|heading| heading.trim_start_matches(['>', '~'])).collect(),
+            right: headings.iter().map(|heading| heading.starts_with('>')).collect(),
+            rows: Vec::new(),
+            elastic: headings.iter().position(|heading| heading.starts_with('~')),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// Writes it, at most `width` columns wide where that is given and possible.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, to: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+        let widths = self.widths(width);
+        let headings =
+            self.headings.iter().map(|heading| Cell::new(*heading).styled(super::HEADING)).collect();
+        for row in std::iter::once(&headings).chain(&self.rows) {
+            self.write_row(to, row, &widths)?;
+        }
+        Ok(())
+    }
+
+    fn widths(&self, terminal: Option<usize>) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.headings.iter().map(|heading| length(heading)).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(length(&cell.text));
+            }
+        }
+        let total: usize = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
+        if let (Some(terminal), Some(elastic)) = (terminal, self.elastic) {
+            let least = length(self.headings[elastic]).max(12).min(widths[elastic]);
+            widths[elastic] = widths[elastic].saturating_sub(total.saturating_sub(terminal)).max(least);
+        }
+        widths
+    }
+
+    fn write_row(&self, to: &mut dyn Write, row: &[Cell], widths: &[usize]) -> io::Result<()> {
+        let mut line = String::new();
+        // Spaces at the end of a line are of no use to anybody.
+        let mut spaces = 0;
+        for (position, cell) in row.iter().enumerate() {
+            let text = fitted(&cell.text, widths[position]);
+            let padding = widths[position] - length(&text);
+            if self.right[position] {
+                spaces += padding;
+            }
+            if !text.is_empty() {
+                line.push_str(&" ".repeat(spaces));
+                spaces = 0;
+                let _ = write!(line, "{}{text}{}", cell.style.render(), cell.style.render_reset());
+            }
+            spaces += if self.right[position] { 0 } else { padding } + GAP.len();
+        }
+        writeln!(to, "{line}")
+    }
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The text cut in its middle, where both ends of a Pod's name tell something.
+fn fitted(text: &str, width: usize) -> String {
+    let count = length(text);
+    if count <= width {
+        return text.to_owned();
+    }
+    let head = width.saturating_sub(1) / 2;
+    let tail = width.saturating_sub(1) - head;
+    let start: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(count - tail).collect();
+    format!("{start}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: Option<usize>) -> String {
+        let mut table = Table::new(&["TIME", "~POD", ">TOOK", "CAUSE"]);
+        table.row(["10:20", "shop/cart-7d9f8c6b5-x2x4z", "9.8 ms", ""].map(Cell::new).to_vec());
+        table.row(["10:21", "a/b", "1200 ms", "unknown"].map(Cell::new).to_vec());
+        let mut written = Vec::new();
+        table.write(&mut written, width).unwrap();
+        anstream::adapter::strip_str(std::str::from_utf8(&written).unwrap()).to_string()
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        assert_eq!(
+            shown(None),
+            "TIME   POD                           TOOK  CAUSE\n\
+             10:20  shop/cart-7d9f8c6b5-x2x4z   9.8 ms\n\
+             10:21  a/b                        1200 ms  unknown\n"
+        );
+    }
+
+    #[test]
+    fn the_elastic_column_gives_way() {
+        assert_eq!(
+            shown(Some(40)),
+            "TIME   POD                 TOOK  CAUSE\n\
+             10:20  shop/ca…5-x2x4z   9.8 ms\n\
+             10:21  a/b              1200 ms  unknown\n"
+        );
+    }
+}

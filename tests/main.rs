@@ -1,1 +1,12 @@
+//! The built binary with scripted delegates in temporary folders. Nothing here needs root.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
+
+mod inherited;
+mod support;

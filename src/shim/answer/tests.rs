@@ -46,8 +46,8 @@ fn answer(verb: &str, ended: &Ended) -> (Outcome, u8, Option<(String, String)>) 
     (judged.outcome, judged.status, error)
 }
 
-fn text(msg: &str, details: &str) -> Option<(String, String)> {
-    Some((msg.to_owned(), details.to_owned()))
+fn text(msg: &str, details: &str) -> (String, String) {
+    (msg.to_owned(), details.to_owned())
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_good_exit_with_a_result_that_libcni_cannot_decode_is_an_error() {
         let msg = format!("plugin type=\"calico\" failed (add): {why}");
         assert_eq!(
             answer("ADD", &ended(End::Exited(0), stdout, "")),
-            (Outcome::Crashed, 1, text(&msg, "[cniscope: x]"))
+            (Outcome::Crashed, 1, Some(text(&msg, "[cniscope: x]")))
         );
     }
 }
@@ -102,7 +102,7 @@ fn the_delegates_error_stays_whole_behind_libcnis_prefix() {
         ("STATUS", r#"{"msg":"","details":"why"}"#, "", "why [cniscope: x]"),
     ];
     for (verb, stdout, msg, details) in table {
-        assert_eq!(answer(verb, &error(stdout)), (Outcome::Failed, 3, text(msg, details)), "{verb}");
+        assert_eq!(answer(verb, &error(stdout)), (Outcome::Failed, 3, Some(text(msg, details))), "{verb}");
     }
 }
 
@@ -171,7 +171,7 @@ fn crashes_hold_libcnis_text_the_end_and_the_last_words() {
         ),
     ];
     for (end, stdout, stderr, msg, details, status) in table {
-        let expected = (Outcome::Crashed, status, text(&format!("{prefix}{msg}"), details));
+        let expected = (Outcome::Crashed, status, Some(text(&format!("{prefix}{msg}"), details)));
         assert_eq!(answer("ADD", &ended(end, stdout, stderr)), expected);
     }
 }

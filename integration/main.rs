@@ -1,0 +1,13 @@
+//! The built binary on a real node: namespaces, cnitool, real plugins and a real runtime. It needs root and what
+//! `make setup` installs; what is missing is named by the test that misses it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
+#[path = "../tests/support/mod.rs"]
+mod support;

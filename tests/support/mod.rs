@@ -1,0 +1,267 @@
+//! A place for calls: a folder with plugins, a journal and settings of its own, and the built binary.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Held to write while an executable is being written, to read while a process is started: a child forked in between
+/// would hold the file open for writing, and its execution would fail with ETXTBSY (golang/go#22315).
+static EXECUTABLES: RwLock<()> = RwLock::new(());
+
+/// Starts a process while no test is writing an executable.
+pub fn spawn(command: &mut Command) -> Child {
+    let _none_is_written = EXECUTABLES.read().unwrap();
+    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()))
+}
+
+/// The binary that is tested: the one that `make build` makes, unless `CNISCOPE` names another.
+pub fn cniscope() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/cniscope");
+    let path = std::env::var_os("CNISCOPE").map_or(built, PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build`, or let CNISCOPE name the binary",
+        path.display()
+    );
+    path
+}
+
+/// A program of tests/programs, which cargo builds with the tests.
+pub fn program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let path = tests.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo build --examples`", path.display());
+    path
+}
+
+/// A folder for calls, removed at the end.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit status; 128 and more for a signal.
+    pub status: i32,
+    /// What it printed.
+    pub stdout: Vec<u8>,
+    /// What it printed on stderr.
+    pub stderr: Vec<u8>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Ran {
+    fn of(output: Output, took: Duration) -> Ran {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap());
+        Ran { status, stdout: output.stdout, stderr: output.stderr, took }
+    }
+
+    /// Stdout as text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+
+    /// Stdout as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
+    }
+
+    /// Exit status, stdout and stderr: what the runtime can tell apart.
+    pub fn answer(&self) -> (i32, String, String) {
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (self.status, lossy(&self.stdout), lossy(&self.stderr))
+    }
+}
+
+impl Place {
+    /// A new one. Its settings put the journal into it.
+    pub fn new() -> Place {
+        let place = Place { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(place.path("bin")).unwrap();
+        place.settings(&json!({}));
+        place
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes the settings file; the journal stays in this place unless `settings` moves it.
+    pub fn settings(&self, settings: &Value) {
+        let mut settings = settings.clone();
+        if settings["journal"]["dir"].is_null() {
+            settings["journal"]["dir"] = json!(self.path("log"));
+        }
+        let path = self.path("config.json");
+        fs::write(&path, settings.to_string()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Makes a plugin of a shell script.
+    pub fn plugin(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        let _no_process_starts = EXECUTABLES.write().unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Makes a plugin of a program of tests/programs.
+    pub fn plugin_of(&self, name: &str, of: &str) {
+        let _no_process_starts = EXECUTABLES.write().unwrap();
+        fs::copy(program(of), self.path("bin").join(name)).unwrap();
+    }
+
+    /// A call of the plugin through cniscope.
+    pub fn wrapped(&self, verb: &str, plugin: &str) -> Call<'_> {
+        let entry =
+            json!({"cniVersion": "1.0.0", "name": "net", "type": "cniscope", "cniscope": {"wraps": plugin}});
+        Call::new(self, &cniscope(), verb).stdin(entry.to_string())
+    }
+
+    /// The same call of the plugin itself.
+    pub fn direct(&self, verb: &str, plugin: &str) -> Call<'_> {
+        let entry = json!({"cniVersion": "1.0.0", "name": "net", "type": plugin});
+        Call::new(self, &self.path("bin").join(plugin), verb).stdin(entry.to_string())
+    }
+
+    /// The command line of cniscope, on this place's journal.
+    pub fn cli(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(cniscope());
+        command.env_clear().args(arguments).arg("--journal").arg(self.path("log"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
+        Ran::of(spawn(&mut command).wait_with_output().unwrap(), started.elapsed())
+    }
+
+    /// Every record of the journal, in the order in which they were written; a line that is broken is a failure.
+    pub fn records(&self) -> Vec<Value> {
+        records_in(&self.path("log"))
+    }
+
+    /// The one end record there is.
+    pub fn end(&self) -> Value {
+        let mut ends: Vec<Value> =
+            self.records().into_iter().filter(|record| record["event"] == "end").collect();
+        assert_eq!(ends.len(), 1, "{ends:#?}");
+        ends.remove(0)
+    }
+}
+
+/// Every record of the journal in a folder, rotated files first.
+pub fn records_in(dir: &Path) -> Vec<Value> {
+    let rotated = (1..1000).rev().map(|number| dir.join(format!("journal.{number}.jsonl")));
+    let files = rotated.chain([dir.join("journal.jsonl")]).filter(|path| path.exists());
+    let mut records = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{} ends in the middle of a line", path.display());
+        for line in text.lines() {
+            let record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+            records.push(record);
+        }
+    }
+    records
+}
+
+/// A call that is about to be made.
+pub struct Call<'a> {
+    place: &'a Place,
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl<'a> Call<'a> {
+    fn new(place: &'a Place, program: &Path, verb: &str) -> Call<'a> {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("CNI_COMMAND", verb)
+            .env("CNI_CONTAINERID", "container1")
+            .env("CNI_NETNS", "/proc/1/ns/net")
+            .env("CNI_IFNAME", "eth0")
+            .env("CNI_PATH", place.path("bin"))
+            .env("CNISCOPE_CONFIG", place.path("config.json"));
+        Call { place, command, stdin: Vec::new() }
+    }
+
+    /// With this on stdin.
+    pub fn stdin(mut self, stdin: impl Into<Vec<u8>>) -> Call<'a> {
+        self.stdin = stdin.into();
+        self
+    }
+
+    /// With this variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Call<'a> {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Without this variable.
+    pub fn without(mut self, name: &str) -> Call<'a> {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// With this in the entry's `cniscope`.
+    pub fn entry(mut self, key: &str, value: Value) -> Call<'a> {
+        let mut entry: Value = serde_json::from_slice(&self.stdin).unwrap();
+        entry["cniscope"][key] = value;
+        self.stdin = entry.to_string().into_bytes();
+        self
+    }
+
+    /// The command, to change what is not changed often.
+    pub fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    /// Makes the call and waits for its end.
+    pub fn run(self) -> Ran {
+        let started = Instant::now();
+        let output = self.start().wait_with_output().unwrap();
+        Ran::of(output, started.elapsed())
+    }
+
+    /// Makes the call. Its stdin is written by a thread, as a runtime does.
+    pub fn start(mut self) -> Child {
+        let _ = self.place;
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = spawn(&mut self.command);
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::spawn(move || {
+            // A plugin that does not read makes no error.
+            let _ = stdin.write_all(&self.stdin);
+        });
+        child
+    }
+}
+
+/// Waits until `what` gives something, and fails the test if it takes too long.
+pub fn eventually<T>(mut what: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "it did not happen within 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The bytes as an `OsString`.
+pub fn os(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStringExt as _;
+    OsString::from_vec(bytes.to_vec())
+}

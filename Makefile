@@ -14,7 +14,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
 build: setup-build ## the static binary, target/release/cniscope
-	@RUSTFLAGS='$(STATIC)' $(CARGO) build --release --locked --target $(TARGET)
+	@RUSTFLAGS='$(STATIC)' $(CARGO) build --quiet --release --locked --target $(TARGET)
 	@install -D -m 0755 target/$(TARGET)/release/cniscope $(BINARY).new && mv $(BINARY).new $(BINARY)
 
 demo: setup-demo build ## the main job with real plugins, in namespaces of its own (root)
@@ -36,7 +36,9 @@ node: build ## integration/: namespaces, cnitool, real plugins, a real runtime (
 	@$(CARGO) test --quiet --locked --test node --examples -- --test-threads 1
 
 bench: setup-bench build ## what a call costs, side by side with the alternatives (root)
-	@benches/run
+	@mkdir -p target/bench
+	@for program in noop bare peak; do gcc -O2 -Wall -Werror -static -o target/bench/$$program benches/$$program.c || exit; done
+	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls
 
 deny: setup-deny ## licences, bans and sources of the dependencies
 	@PATH=$(CURDIR)/.tools/bin:$$PATH cargo deny --log-level error check licenses bans sources

@@ -1,0 +1,223 @@
+//! What a wrapped call costs, side by side with the plugin itself and with other wrappers, all in one run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that cannot go on has failed"
+)]
+
+mod measure;
+mod world;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use measure::{Call, Times, Way, finish, median};
+
+/// Calls of each way of the no-op plugin, of the bridge plugin, and rounds of many calls at once.
+const NOOP_CALLS: usize = 500;
+const BRIDGE_CALLS: usize = 200;
+const ROUNDS: usize = 9;
+const AT_ONCE: usize = 64;
+
+/// Everything that can be switched off.
+const OFF: &str = r#"{"checks":{"plugin-binary":"off","config":"off","netns":"off","interface":"off","bridge":"off","ipam-pool":"off"},
+"enrich":false,"verify":false,"journal":{"record":"off"}}"#;
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let built = root.join("target/bench");
+    let disk = tempfile::tempdir_in(&built).unwrap();
+    let bin = disk.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for plugin in ["bridge", "host-local"] {
+        fs::copy(root.join(".tools/plugins").join(plugin), bin.join(plugin)).unwrap();
+    }
+    fs::copy(built.join("noop"), bin.join("noop")).unwrap();
+    let off = disk.path().join("off.json");
+    fs::write(&off, OFF).unwrap();
+    world::enter(disk.path());
+
+    let bench = Bench { root: root.to_owned(), built, bin, off, log: disk.path().join("wrapper.log") };
+    bench.size();
+    bench.noop();
+    bench.bridge();
+    bench.at_once();
+    Bench::records();
+    bench.memory();
+}
+
+struct Bench {
+    root: PathBuf,
+    built: PathBuf,
+    bin: PathBuf,
+    off: PathBuf,
+    log: PathBuf,
+}
+
+impl Bench {
+    fn cniscope(&self) -> PathBuf {
+        self.root.join("target/release/cniscope")
+    }
+
+    /// Every way to call `plugin`; the first is the plugin itself.
+    fn ways(&self, plugin: &str) -> Vec<Way> {
+        let delegate = self.bin.join(plugin);
+        let way = |name, program: PathBuf, env| Way { name, program, wrapped: false, env };
+        let cniscope = |name, env| Way { name, program: self.cniscope(), wrapped: true, env };
+        vec![
+            way("direct", delegate.clone(), vec![]),
+            way("bare C wrapper", self.built.join("bare"), vec![("DELEGATE", delegate.clone())]),
+            cniscope("cniscope, defaults", vec![]),
+            cniscope("cniscope, everything off", vec![("CNISCOPE_CONFIG", self.off.clone())]),
+            way(
+                "bash wrapper that logs",
+                self.root.join("benches/logging-wrapper"),
+                vec![("DELEGATE", delegate), ("LOG", self.log.clone())],
+            ),
+        ]
+    }
+
+    fn size(&self) {
+        let bytes = fs::metadata(self.cniscope()).unwrap().len();
+        println!("binary: {:.2} MB\n", bytes as f64 / 1e6);
+    }
+
+    fn noop(&self) {
+        let ways = self.ways("noop");
+        let mut times = Times::of(&ways);
+        for _ in 0..NOOP_CALLS {
+            for (index, way) in ways.iter().enumerate() {
+                let config = entry("noop", way.wrapped, "");
+                let netns = Path::new("/proc/self/ns/net");
+                times.add(index, way.time(&self.call("ADD", "bench", netns, &config)));
+            }
+        }
+        table(&format!("a no-op plugin, ADD, {NOOP_CALLS} calls each in turn"), &ways, &times);
+    }
+
+    fn bridge(&self) {
+        let ways = self.ways("bridge");
+        let (mut adds, mut dels) = (Times::of(&ways), Times::of(&ways));
+        let netns = world::pod("bench");
+        for _ in 0..BRIDGE_CALLS {
+            for (index, way) in ways.iter().enumerate() {
+                let config = bridge_entry(way.wrapped);
+                adds.add(index, way.time(&self.call("ADD", "bench", &netns, &config)));
+                dels.add(index, way.time(&self.call("DEL", "bench", &netns, &config)));
+            }
+        }
+        table(&format!("bridge + host-local, ADD, {BRIDGE_CALLS} calls each in turn"), &ways, &adds);
+        table(&format!("bridge + host-local, DEL, {BRIDGE_CALLS} calls each in turn"), &ways, &dels);
+    }
+
+    /// Many calls at the same time: what counts is when the last one has ended.
+    fn at_once(&self) {
+        let mut ways = self.ways("bridge");
+        ways.truncate(3);
+        let pods: Vec<(String, PathBuf)> = (0..AT_ONCE)
+            .map(|number| format!("pod{number}"))
+            .map(|name| (name.clone(), world::pod(&name)))
+            .collect();
+        let (mut adds, mut dels) = (Times::of(&ways), Times::of(&ways));
+        for _ in 0..ROUNDS {
+            for (index, way) in ways.iter().enumerate() {
+                let config = bridge_entry(way.wrapped);
+                for (verb, times) in [("ADD", &mut adds), ("DEL", &mut dels)] {
+                    let started = Instant::now();
+                    let children: Vec<_> = pods
+                        .iter()
+                        .map(|(name, netns)| way.start(&self.call(verb, name, netns, &config)))
+                        .collect();
+                    children.into_iter().for_each(|child| finish(child, way.name));
+                    times.add(index, started.elapsed());
+                }
+            }
+        }
+        println!("{AT_ONCE} calls of bridge + host-local at once, median of {ROUNDS} rounds");
+        println!("  {:<26} {:>10} {:>12} {:>10} {:>12}", "", "ADD ms", "of direct", "DEL ms", "of direct");
+        for (index, way) in ways.iter().enumerate() {
+            let share = |times: &Times| format!("{:.1} %", 100.0 * times.median(0) / times.median(index));
+            println!(
+                "  {:<26} {:>10.1} {:>12} {:>10.1} {:>12}",
+                way.name,
+                adds.median(index),
+                share(&adds),
+                dels.median(index),
+                share(&dels)
+            );
+        }
+        let of_bare = |times: &Times| 100.0 * times.median(1) / times.median(2);
+        println!("  cniscope of the bare wrapper: ADD {:.1} %, DEL {:.1} %", of_bare(&adds), of_bare(&dels));
+        println!();
+    }
+
+    /// Every call of this run has left its two records, once.
+    fn records() {
+        let expected = 2 * (NOOP_CALLS + 2 * BRIDGE_CALLS + 2 * ROUNDS * AT_ONCE);
+        let started = Instant::now();
+        // The end record may still be under way when the call has ended.
+        while records_written() != expected && started.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        println!("records written: {} of {expected}\n", records_written());
+    }
+
+    fn memory(&self) {
+        println!("largest resident set of the wrapper or its plugin, no-op plugin, median of 21 calls");
+        for way in self.ways("noop").iter().skip(1).take(3) {
+            let config = entry("noop", way.wrapped, "");
+            let netns = Path::new("/proc/self/ns/net");
+            let peak = || {
+                let mut command = Command::new(self.built.join("peak"));
+                way.environment(&mut command, &self.call("ADD", "bench", netns, &config));
+                let file = self.log.with_extension("config");
+                fs::write(&file, &config).unwrap();
+                command.arg(&way.program).stdin(fs::File::open(file).unwrap()).stdout(Stdio::null());
+                let output = command.output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+                String::from_utf8(output.stderr).unwrap().parse::<f64>().unwrap() / 1024.0
+            };
+            println!("  {:<26} {:>10.2} MiB", way.name, median((0..21).map(|_| peak()).collect()));
+        }
+    }
+
+    fn call<'a>(&'a self, verb: &'a str, container: &'a str, netns: &'a Path, config: &'a str) -> Call<'a> {
+        Call { verb, container, netns, path: &self.bin, config }
+    }
+}
+
+fn entry(plugin: &str, wrapped: bool, rest: &str) -> String {
+    let kind = if wrapped {
+        format!(r#""type":"cniscope","cniscope":{{"wraps":"{plugin}"}}"#)
+    } else {
+        format!(r#""type":"{plugin}""#)
+    };
+    format!(r#"{{"cniVersion":"1.0.0","name":"bench",{kind}{rest}}}"#)
+}
+
+fn bridge_entry(wrapped: bool) -> String {
+    let rest = r#","bridge":"bench0","isGateway":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.111.0.0/22"}]],"routes":[{"dst":"0.0.0.0/0"}]}"#;
+    entry("bridge", wrapped, rest)
+}
+
+fn records_written() -> usize {
+    let files = fs::read_dir("/var/log/cniscope").unwrap().map(|file| file.unwrap().path());
+    let journals = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    // A line that was appended while another one was being written stands behind an empty one.
+    let is_of_a_call = |line: &&str| !line.is_empty() && !line.contains(r#""event":"stall""#);
+    journals.map(|path| fs::read_to_string(path).unwrap().lines().filter(is_of_a_call).count()).sum()
+}
+
+fn table(title: &str, ways: &[Way], times: &Times) {
+    println!("{title}");
+    println!("  {:<26} {:>10} {:>10}", "", "median ms", "added ms");
+    for (index, way) in ways.iter().enumerate() {
+        let added = if index == 0 { String::new() } else { format!("{:+.2}", times.added(index)) };
+        println!("  {:<26} {:>10.2} {added:>10}", way.name, times.median(index));
+    }
+    println!();
+}

@@ -1,0 +1,47 @@
+//! Namespaces for a bench: what it leaves on the node is gone with its process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+/// Where Pods' network namespaces are kept.
+const NETNS: &str = "/run/netns";
+
+/// Enters network and mount namespaces of its own. What cniscope and the plugins write goes below `disk`, which is on a
+/// real disk as it is on a node.
+pub fn enter(disk: &Path) {
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
+        .expect("namespaces of its own need root: run `make bench` as root");
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+    for (name, place) in [
+        ("log", "/var/log/cniscope"),
+        ("cni", "/var/lib/cni"),
+        ("state", "/var/lib/cniscope"),
+        ("etc", "/etc/cniscope"),
+    ] {
+        let source = disk.join(name);
+        fs::create_dir_all(&source).unwrap();
+        fs::create_dir_all(place).unwrap();
+        mount(Some(&source), place, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .unwrap_or_else(|error| panic!("mount {place}: {error}"));
+    }
+    for place in ["/run/cniscope", NETNS] {
+        fs::create_dir_all(place).unwrap();
+        mount(Some("tmpfs"), place, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    }
+    ip(&["link", "set", "lo", "up"]);
+}
+
+/// The network namespace of a Pod.
+pub fn pod(name: &str) -> PathBuf {
+    ip(&["netns", "add", name]);
+    Path::new(NETNS).join(name)
+}
+
+fn ip(arguments: &[&str]) {
+    let output = Command::new("ip").args(arguments).output().expect("ip is missing: run `make setup-bench`");
+    assert!(output.status.success(), "ip {arguments:?}: {output:?}");
+}

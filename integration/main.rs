@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cilium;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]
 mod support;

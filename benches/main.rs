@@ -82,8 +82,8 @@ impl Bench {
     }
 
     fn size(&self) {
-        let bytes = fs::metadata(self.cniscope()).unwrap().len();
-        println!("binary: {:.2} MB\n", bytes as f64 / 1e6);
+        let kilobytes = fs::metadata(self.cniscope()).unwrap().len() / 1000;
+        println!("binary: {kilobytes} kB\n");
     }
 
     fn noop(&self) {
@@ -132,7 +132,9 @@ impl Bench {
                         .iter()
                         .map(|(name, netns)| way.start(&self.call(verb, name, netns, &config)))
                         .collect();
-                    children.into_iter().for_each(|child| finish(child, way.name));
+                    for child in children {
+                        finish(child, way.name);
+                    }
                     times.add(index, started.elapsed());
                 }
             }

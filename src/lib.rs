@@ -7,6 +7,7 @@ pub mod cli;
 pub mod cni;
 pub mod diagnosis;
 pub mod digest;
+pub mod install;
 pub mod journal;
 pub mod node;
 pub mod render;

@@ -72,8 +72,17 @@ impl<'a> Entry<'a> {
         self.last(NAME).map(|member| self.bytes(member))
     }
 
+    /// Whether one of possibly several members with this key is this string.
+    #[must_use]
+    pub fn has_string(&self, key: &str, value: &str) -> bool {
+        self.members.iter().any(|member| {
+            member.key(self.document) == key && member.string(self.document).as_deref() == Some(value)
+        })
+    }
+
     /// The literal of `wraps` in the last `cniscope`, with its quotes: what `type` is restored to.
-    fn wraps_literal(&self) -> Option<&'a [u8]> {
+    #[must_use]
+    pub fn wraps(&self) -> Option<&'a [u8]> {
         let settings = Entry::within(self.document, &self.last(NAME)?.value.clone()).ok()?;
         let wraps = settings.last("wraps")?;
         wraps.string(self.document)?;
@@ -84,7 +93,7 @@ impl<'a> Entry<'a> {
     /// dropped. `None` where the entry does not say what it wraps.
     #[must_use]
     pub fn unwrapped(&self) -> Option<Vec<Edit>> {
-        let literal = self.wraps_literal()?;
+        let literal = self.wraps()?;
         let mut edits = Vec::new();
         let mut last_kept: Option<&Member> = None;
         for (position, member) in self.members.iter().enumerate() {

@@ -17,6 +17,12 @@ pub fn folders(cni_path: &OsStr) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether this can be a plugin's name: the plain name of a file. libcni refuses one with a `/`.
+#[must_use]
+pub fn is_plugin_name(name: &str) -> bool {
+    !(name.is_empty() || name.contains(['/', '\0']) || name == "." || name == "..")
+}
+
 /// Go's `filepath.Join(folder, name)`: cleaned by its letters alone, links are not followed. A plugin is executed
 /// under this very path, since a multi-call binary reads its name from it.
 #[must_use]
@@ -61,6 +67,16 @@ mod tests {
         for (value, expected) in table {
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(folders(OsStr::new(value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_plugins_name_is_a_plain_file_name() {
+        for name in ["bridge", "cilium-cni", "a.b", "...", "x y"] {
+            assert!(is_plugin_name(name), "{name:?}");
+        }
+        for name in ["", ".", "..", "a/b", "/a", "../a", "a\0"] {
+            assert!(!is_plugin_name(name), "{name:?}");
         }
     }
 

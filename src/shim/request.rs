@@ -121,7 +121,7 @@ impl Wrapped {
         let edits = entry.unwrapped().ok_or("\"cniscope\" has no \"wraps\" that is a string")?;
         let settings = Entry::read(settings).map_err(|error| format!("\"cniscope\" is {error}"))?;
         let plugin = settings.string("wraps").unwrap_or_default().into_owned();
-        if plugin.is_empty() || plugin.contains(['/', '\0']) || plugin == "." || plugin == ".." {
+        if !path::is_plugin_name(&plugin) {
             return Err(format!("\"wraps\" is {plugin:?}, expected the plain file name of a plugin"));
         }
         if plugin == entry::NAME {

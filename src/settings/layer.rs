@@ -10,8 +10,25 @@ use crate::checks;
 
 /// The keys that an entry may set: it may have been written by a tenant (Multus).
 pub(super) const ENTRY_KEYS: [&str; 6] = ["wraps", "named", "checks", "deadlineSeconds", "enrich", "verify"];
+/// Every key of the settings file, those of an object with their path. `checks` has one for each check, and
+/// `deadlineSeconds` one for each of [`VERBS`].
+pub const KEYS: [&str; 13] = [
+    "checks",
+    "deadlineSeconds",
+    "enrich",
+    "verify",
+    "evidenceMilliseconds",
+    "journal",
+    "journal.dir",
+    "journal.maxBytes",
+    "journal.maxFiles",
+    "journal.record",
+    "journal.mode",
+    "journal.group",
+    "redact",
+];
 /// The verbs that `deadlineSeconds` knows.
-const VERBS: [&str; 5] = ["ADD", "DEL", "CHECK", "GC", "STATUS"];
+pub const VERBS: [&str; 5] = ["ADD", "DEL", "CHECK", "GC", "STATUS"];
 /// The longest deadline that is believed.
 const MAX_DEADLINE_SECONDS: f64 = 86_400.0;
 
@@ -35,6 +52,7 @@ impl Settings {
         match key {
             // What is wrapped is read from the bytes of the entry, by the forwarder as well (cni::entry).
             "wraps" | "named" if layer.place.starts_with("entry") => {}
+            _ if !KEYS.contains(&key) => layer.warn(key, "is not a known key"),
             "deadlineSeconds" => self.apply_deadlines(layer, value),
             "checks" => self.apply_checks(layer, value),
             "enrich" => layer.boolean(key, value, &mut self.enrich),
@@ -46,7 +64,7 @@ impl Settings {
             }
             "journal" => self.apply_journal(layer, value),
             "redact" => self.apply_redact(layer, value),
-            _ => layer.warn(key, "is not a known key"),
+            _ => {}
         }
     }
 
@@ -74,16 +92,12 @@ impl Settings {
                 layer.warn(&key, &format!("is not a known check; known are {}", known.join(", ")));
                 continue;
             }
-            let mode = match value.as_str() {
-                Some("off") => Mode::Off,
-                Some("warn") => Mode::Warn,
-                Some("deny") => Mode::Deny,
-                _ => {
-                    layer.expected(&key, value, "off, warn or deny");
-                    continue;
-                }
-            };
-            self.checks.insert(check.clone(), mode);
+            match value.as_str() {
+                Some("off") => drop(self.checks.insert(check.clone(), Mode::Off)),
+                Some("warn") => drop(self.checks.remove(check)),
+                Some("deny") => drop(self.checks.insert(check.clone(), Mode::Deny)),
+                _ => layer.expected(&key, value, "off, warn or deny"),
+            }
         }
     }
 
@@ -91,6 +105,7 @@ impl Settings {
         for (name, value) in layer.object("journal", value).into_iter().flatten() {
             let key = format!("journal.{name}");
             match name.as_str() {
+                _ if !KEYS.contains(&key.as_str()) => layer.warn(&key, "is not a known key"),
                 "dir" => match value.as_str().filter(|dir| dir.starts_with('/')) {
                     Some(dir) => self.journal.dir = PathBuf::from(dir),
                     None => layer.expected(&key, value, "an absolute path"),
@@ -119,7 +134,7 @@ impl Settings {
                     Some(group) => group.clone_into(&mut self.journal.group),
                     None => layer.expected(&key, value, "the name or number of a group, as a string"),
                 },
-                _ => layer.warn(&key, "is not a known key"),
+                _ => {}
             }
         }
     }
@@ -294,6 +309,14 @@ mod tests {
         let warning = warnings(&json!({"checks": {"ipam": "deny"}})).remove(0);
         assert!(warning.starts_with("file: \"checks.ipam\" is not a known check; known are "), "{warning}");
         assert!(warning.contains("ipam-pool"), "{warning}");
+    }
+
+    #[test]
+    fn a_check_set_back_to_warn_is_at_its_default() {
+        let mut settings = Settings::default();
+        settings.apply("file", &json!({"checks": {"bridge": "deny", "netns": "off"}}), None);
+        settings.apply("entry", &json!({"checks": {"bridge": "warn", "netns": "warn"}}), None);
+        assert_eq!(settings, Settings::default());
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::node::Node;
 mod file;
 mod layer;
 
+pub use layer::{KEYS, VERBS};
+
 /// What a failing check does to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

@@ -8,5 +8,6 @@
 )]
 #![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
 
+mod conf_examples;
 mod inherited;
 mod support;

@@ -9,6 +9,7 @@
 )]
 
 mod cilium;
+mod conf_examples;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -17,7 +17,7 @@ pub enum Happened {
     },
     /// The delegate ended without a CNI error.
     Crashed {
-        /// How it ended: `exit status 2`, `signal: killed`.
+        /// How it ended, in words that fit behind "the plugin ended with": `signal: killed and printed no CNI error`.
         how: String,
         /// What it printed, on stdout and stderr.
         printed: String,
@@ -115,7 +115,7 @@ fn told(happened: &Happened, findings: &[Finding]) -> Option<Told> {
         }
         Happened::Interrupted { printed, .. } => by_text(printed),
         Happened::Crashed { how, printed } => by_text(printed).or_else(|| {
-            let summary = format!("the plugin ended with {how} and printed no CNI error");
+            let summary = format!("the plugin ended with {how}");
             Some(Told { cause: Cause::PluginCrashed, evidence: summary.clone(), summary: Some(summary) })
         }),
         Happened::Deadline { after } => {
@@ -232,8 +232,10 @@ mod tests {
 
     #[test]
     fn a_crash_is_one_unless_the_text_or_the_binary_tell_more() {
-        let crashed =
-            |printed: &str| Happened::Crashed { how: "exit status 2".into(), printed: printed.into() };
+        let crashed = |printed: &str| Happened::Crashed {
+            how: "exit status 2 and printed no CNI error".into(),
+            printed: printed.into(),
+        };
         let diagnosis = diagnose(&crashed("boom"), &[]);
         assert_eq!(diagnosis.cause, Cause::PluginCrashed);
         assert_eq!(diagnosis.summary, "the plugin ended with exit status 2 and printed no CNI error");

@@ -118,7 +118,7 @@ fn by_itself(request: &Request, ended: &Ended) -> (Outcome, Failure) {
                 joined(&ended.end.to_string(), &stderr_words(ended))
             };
             let error = made_up(request, text, words);
-            let happened = crashed(ended.end.to_string(), ended);
+            let happened = crashed(format!("{} and printed no CNI error", ended.end), ended);
             (Outcome::Crashed, Failure { error, happened, from_delegate: false, must_be_rewritten: false })
         }
     };

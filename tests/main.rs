@@ -11,3 +11,4 @@
 mod conf_examples;
 mod inherited;
 mod support;
+mod traffic;

@@ -1,5 +1,7 @@
 //! A place for calls: a folder with plugins, a journal and settings of its own, and the built binary.
 
+pub mod processes;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write as _;
@@ -17,8 +19,13 @@ static EXECUTABLES: RwLock<()> = RwLock::new(());
 
 /// Starts a process while no test is writing an executable.
 pub fn spawn(command: &mut Command) -> Child {
+    try_spawn(command).unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()))
+}
+
+/// The same, where it may be refused.
+pub fn try_spawn(command: &mut Command) -> std::io::Result<Child> {
     let _none_is_written = EXECUTABLES.read().unwrap();
-    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()))
+    command.spawn()
 }
 
 /// The binary that is tested: the one that `make build` makes, unless `CNISCOPE` names another.
@@ -137,11 +144,24 @@ impl Place {
 
     /// The command line of cniscope, on this place's journal.
     pub fn cli(&self, arguments: &[&str]) -> Ran {
+        let started = Instant::now();
+        let child = spawn(&mut self.cli_command(arguments));
+        Ran::of(child.wait_with_output().unwrap(), started.elapsed())
+    }
+
+    /// The same, not started yet.
+    pub fn cli_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(cniscope());
         command.env_clear().args(arguments).arg("--journal").arg(self.path("log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let started = Instant::now();
-        Ran::of(spawn(&mut command).wait_with_output().unwrap(), started.elapsed())
+        command
+    }
+
+    /// Text in which this place is `PLACE`, and the ids of the calls in its journal are `ID`.
+    pub fn steady(&self, text: &str) -> String {
+        let text = text.replace(self.folder.path().to_str().unwrap(), "PLACE");
+        let records = if self.path("log").exists() { self.records() } else { Vec::new() };
+        records.iter().fold(text, |text, record| text.replace(record["id"].as_str().unwrap(), "ID"))
     }
 
     /// Every record of the journal, in the order in which they were written; a line that is broken is a failure.
@@ -189,7 +209,8 @@ impl<'a> Call<'a> {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("CNI_COMMAND", verb)
             .env("CNI_CONTAINERID", "container1")
-            .env("CNI_NETNS", "/proc/1/ns/net")
+            // The own one: what is found there does not depend on the machine.
+            .env("CNI_NETNS", "/proc/self/ns/net")
             .env("CNI_IFNAME", "eth0")
             .env("CNI_PATH", place.path("bin"))
             .env("CNISCOPE_CONFIG", place.path("config.json"));
@@ -214,11 +235,29 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// With this in the configuration.
+    pub fn config(mut self, key: &str, value: Value) -> Call<'a> {
+        let mut config: Value = serde_json::from_slice(&self.stdin).unwrap();
+        config[key] = value;
+        self.stdin = config.to_string().into_bytes();
+        self
+    }
+
     /// With this in the entry's `cniscope`.
     pub fn entry(mut self, key: &str, value: Value) -> Call<'a> {
         let mut entry: Value = serde_json::from_slice(&self.stdin).unwrap();
         entry["cniscope"][key] = value;
         self.stdin = entry.to_string().into_bytes();
+        self
+    }
+
+    /// Made in a mount namespace of its own, after this shell script has changed it.
+    pub fn behind(mut self, script: &str) -> Call<'a> {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec", &format!("{script}\nexec \"$0\"")]);
+        command.arg(self.command.get_program()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.command = command;
         self
     }
 

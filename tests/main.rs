@@ -9,6 +9,7 @@
 #![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
 
 mod conf_examples;
+mod answers;
 mod inherited;
 mod support;
 mod traffic;

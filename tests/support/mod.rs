@@ -157,11 +157,19 @@ impl Place {
         command
     }
 
-    /// Text in which this place is `PLACE`, and the ids of the calls in its journal are `ID`.
+    /// Text in which this place is `PLACE`, and the id in `cniscope show <id>` is `ID`.
     pub fn steady(&self, text: &str) -> String {
         let text = text.replace(self.folder.path().to_str().unwrap(), "PLACE");
-        let records = if self.path("log").exists() { self.records() } else { Vec::new() };
-        records.iter().fold(text, |text, record| text.replace(record["id"].as_str().unwrap(), "ID"))
+        // An id is a UUID; where it stands in a text, it follows these words.
+        let mut parts = text.split("cniscope show ");
+        let mut steady = parts.next().unwrap().to_owned();
+        for part in parts {
+            let length = part.bytes().take_while(|byte| byte.is_ascii_hexdigit() || *byte == b'-').count();
+            steady.push_str("cniscope show ");
+            steady.push_str(if length == 36 { "ID" } else { &part[..length] });
+            steady.push_str(&part[length..]);
+        }
+        steady
     }
 
     /// Every record of the journal, in the order in which they were written; a line that is broken is a failure.
@@ -171,10 +179,19 @@ impl Place {
 
     /// The one end record there is.
     pub fn end(&self) -> Value {
-        let mut ends: Vec<Value> =
-            self.records().into_iter().filter(|record| record["event"] == "end").collect();
-        assert_eq!(ends.len(), 1, "{ends:#?}");
-        ends.remove(0)
+        self.ends(1).remove(0)
+    }
+
+    /// So many end records, in the order in which they were written. On a busy machine the last ones come after the answer.
+    pub fn ends(&self, count: usize) -> Vec<Value> {
+        let ends = eventually(|| {
+            let mut records =
+                if self.path("log/journal.jsonl").exists() { self.records() } else { Vec::new() };
+            records.retain(|record| record["event"] == "end");
+            (records.len() >= count).then_some(records)
+        });
+        assert_eq!(ends.len(), count, "{ends:#?}");
+        ends
     }
 }
 
@@ -259,6 +276,11 @@ impl<'a> Call<'a> {
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         self.command = command;
         self
+    }
+
+    /// With a /run of its own: what is kept there from call to call, as for STATUS, is not to stay on the machine.
+    pub fn secluded(self) -> Call<'a> {
+        self.behind("mount -t tmpfs none /run")
     }
 
     /// The command, to change what is not changed often.

@@ -99,6 +99,11 @@ fn stdin_loses_nothing_but_what_was_wrapped() {
             r#"{"cniscope":{"wraps":"recorder"},"cniVersion":"1.0.0","name":"net","type":"cniscope"}"#,
             r#"{"cniVersion":"1.0.0","name":"net","type":"recorder"}"#,
         ),
+        // Every `type` that is wrapped is restored, every `cniscope` dropped, and the last one decides.
+        (
+            r#"{"type":"cniscope","cniscope":{"wraps":"other"},"type":"loopback","cniscope":7,"type":"cniscope","cniscope":{"wraps":"other","wraps":"recorder"}}"#,
+            r#"{"type":"recorder","type":"loopback","type":"recorder"}"#,
+        ),
     ];
     for (wrapped, expected) in entries {
         let [_, (stdin, _, _)] = seen(&place, |call| call.stdin(wrapped));

@@ -11,5 +11,6 @@
 mod conf_examples;
 mod answers;
 mod inherited;
+mod refusals;
 mod support;
 mod traffic;

@@ -117,16 +117,20 @@ impl Place {
 
     /// Makes a plugin of a shell script.
     pub fn plugin(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        let _no_process_starts = EXECUTABLES.write().unwrap();
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self.executable(name, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755);
     }
 
     /// Makes a plugin of a program of tests/programs.
     pub fn plugin_of(&self, name: &str, of: &str) {
+        self.executable(name, &fs::read(program(of)).unwrap(), 0o755);
+    }
+
+    /// Puts a file among the plugins.
+    pub fn executable(&self, name: &str, content: &[u8], mode: u32) {
+        let path = self.path("bin").join(name);
         let _no_process_starts = EXECUTABLES.write().unwrap();
-        fs::copy(program(of), self.path("bin").join(name)).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// A call of the plugin through cniscope.

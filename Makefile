@@ -30,10 +30,12 @@ unit: ## the tests beside the code
 	@$(CARGO) test --quiet --locked --lib
 
 calls: build ## tests/: the binary with scripted delegates
-	@$(CARGO) test --quiet --locked --test calls --examples
+	@$(CARGO) build --quiet --locked --examples
+	@$(CARGO) test --quiet --locked --test calls
 
 node: build ## integration/: namespaces, cnitool, real plugins, a real runtime (root)
-	@$(CARGO) test --quiet --locked --test node --examples -- --test-threads 1
+	@$(CARGO) build --quiet --locked --examples
+	@$(CARGO) test --quiet --locked --test node -- --test-threads 1
 
 bench: setup-bench build ## what a call costs, side by side with the alternatives (root)
 	@mkdir -p target/bench

@@ -8,8 +8,8 @@
 )]
 #![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
 
-mod conf_examples;
 mod answers;
+mod conf_examples;
 mod inherited;
 mod refusals;
 mod support;

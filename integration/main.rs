@@ -13,3 +13,9 @@ mod conf_examples;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]
 mod support;
+
+mod containerd;
+mod image;
+mod journal;
+mod machine;
+mod plugins;

@@ -19,3 +19,4 @@ mod image;
 mod journal;
 mod machine;
 mod plugins;
+mod podman;

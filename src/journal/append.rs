@@ -160,22 +160,10 @@ fn give_to_group(settings: &JournalSettings, file: &File) {
     use std::os::unix::fs::PermissionsExt as _;
     let _ = file.set_permissions(std::fs::Permissions::from_mode(settings.mode));
     if settings.group != "root"
-        && let Some(group) = group_id(&settings.group)
+        && let Some(group) = Node::this().group_id(&settings.group)
     {
         let _ = std::os::unix::fs::fchown(file, None, Some(group));
     }
-}
-
-/// The number of a group. `/etc/group` is read by ourselves: getgrnam(3) loads libraries, which a static binary cannot.
-fn group_id(group: &str) -> Option<u32> {
-    if let Ok(number) = group.parse() {
-        return Some(number);
-    }
-    let groups = Node::this().read_text(Path::new("/etc/group")).ok()?;
-    groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
-    })
 }
 
 /// Moves the current file away, if it is still the one with `full`'s inode. `false` if another process holds the lock.
@@ -346,12 +334,5 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", dir.path().join(CURRENT)).unwrap();
         let error = append(&settings(dir.path()), b"1\n").unwrap_err().to_string();
         assert!(error.contains("cannot open it: Too many levels of symbolic links"), "{error}");
-    }
-
-    #[test]
-    fn groups_are_found_by_name_and_number() {
-        assert_eq!(group_id("root"), Some(0));
-        assert_eq!(group_id("4242"), Some(4242));
-        assert_eq!(group_id("no-such-group"), None);
     }
 }

@@ -7,6 +7,7 @@
 pub mod bounded;
 pub mod clock;
 pub mod files;
+mod groups;
 pub mod links;
 pub mod locks;
 pub mod netns;

@@ -130,13 +130,28 @@ impl Settings {
             Ok(Some((path, content))) => {
                 let place = format!("settings file {}", path.display());
                 match serde_json::from_slice(&content) {
-                    Ok(value) => settings.apply(&place, &value, None),
+                    Ok(value) => {
+                        settings.apply(&place, &value, None);
+                        settings.refuse_unknown_group(node, &place);
+                    }
                     Err(error) => settings.warnings.push(format!("{place}: not used: {error}")),
                 }
             }
             Err(why) => settings.warnings.push(format!("settings file {why}")),
         }
         settings
+    }
+
+    /// That a group is one can be told only by looking at the node.
+    fn refuse_unknown_group(&mut self, node: &Node, place: &str) {
+        let default = Settings::default().journal.group;
+        let group = &self.journal.group;
+        if *group != default && node.group_id(group).is_none() {
+            self.warnings.push(format!(
+                "{place}: \"journal.group\" is {group:?}, expected a group of this node; the default is used"
+            ));
+            self.journal.group = default;
+        }
     }
 
     fn apply_entry(&mut self, entry: Option<&[u8]>) {

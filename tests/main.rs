@@ -12,5 +12,6 @@ mod answers;
 mod conf_examples;
 mod inherited;
 mod refusals;
+mod settings;
 mod support;
 mod traffic;

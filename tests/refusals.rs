@@ -19,7 +19,7 @@ fn refused(place: &Place, call: Call<'_>) -> String {
 
 /// An error of cniscope's own, with the bracket around `cause`.
 fn error(version: Option<&str>, code: u64, msg: &str, cause: &str) -> String {
-    let version = version.map(|version| format!("{{\"cniVersion\":\"{version}\",")).unwrap_or("{".to_owned());
+    let version = version.map_or("{".to_owned(), |version| format!("{{\"cniVersion\":\"{version}\","));
     let rest =
         json!({"code": code, "msg": msg, "details": format!("[cniscope: {cause}; see: cniscope show ID]")});
     format!("{version}{}", &rest.to_string()[1..])

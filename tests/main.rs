@@ -10,8 +10,11 @@
 
 mod answers;
 mod conf_examples;
+mod deadlines;
 mod inherited;
 mod refusals;
 mod settings;
+mod signals;
+mod starting;
 mod support;
 mod traffic;

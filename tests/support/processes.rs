@@ -22,6 +22,11 @@ impl Left {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
         stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
     }
+
+    /// Sends it a signal.
+    pub fn send(&self, signal: Signal) {
+        kill(self.0, signal).unwrap();
+    }
 }
 
 impl Drop for Left {

@@ -70,6 +70,15 @@ fn what_the_plugin_has_started_ends_with_it() {
 }
 
 #[test]
+fn a_child_that_ignores_sigterm_does_not_outlive_the_deadline() {
+    let place = Place::new();
+    place.plugin("plugin", "(trap '' TERM; exec sleep 60) & echo $! >\"$0.child\"; wait");
+    let ran = short(&place, "ADD").run();
+    assert_eq!(ran.json()["code"], 11);
+    assert!(!Left::of(&place, "plugin.child").is_alive());
+}
+
+#[test]
 fn a_plugin_that_ends_well_at_the_deadline_has_its_answer() {
     let place = Place::new();
     place.plugin("plugin", "trap 'echo {}; exit 0' TERM; sleep 60 & wait");

@@ -27,6 +27,8 @@ pub const MAX_STDERR: usize = 1 << 20;
 const SILENCE: Duration = Duration::from_millis(250);
 /// From SIGTERM at the deadline to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether what the delegate has started is gone: nobody tells when it is.
+const LOOK: Duration = Duration::from_millis(10);
 /// From SIGKILL to giving up: a process in uninterruptible sleep does not die.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
@@ -122,6 +124,9 @@ impl<'a> Pump<'a> {
         let Some((end, _)) = self.ended else {
             return matches!(self.stopping, Stopping::Killed { at } if now >= at + GIVE_UP);
         };
+        if self.has_left_others() {
+            return false;
+        }
         if self.stdout_pipe.is_none() && self.stderr_pipe.is_none() {
             return true;
         }
@@ -141,13 +146,15 @@ impl<'a> Pump<'a> {
         self.order.deadline.is_some_and(|deadline| now >= self.started + deadline)
     }
 
+    /// Whether processes of its group that were to end at the deadline have not.
+    fn has_left_others(&self) -> bool {
+        matches!(self.stopping, Stopping::Terminated { .. }) && killpg(self.pid, None).is_ok()
+    }
+
     fn stop_if_due(&mut self) {
-        if self.ended.is_some() {
-            return;
-        }
         let now = Instant::now();
         match self.stopping {
-            Stopping::NotYet if self.is_past_deadline(now) => {
+            Stopping::NotYet if self.ended.is_none() && self.is_past_deadline(now) => {
                 let _ = killpg(self.pid, Signal::SIGTERM);
                 self.stopping = Stopping::Terminated { at: now };
             }
@@ -162,6 +169,9 @@ impl<'a> Pump<'a> {
     /// When something is due without anybody saying a word.
     fn next_timer(&self) -> Option<Instant> {
         if self.ended.is_some() {
+            if self.has_left_others() {
+                return Some(Instant::now() + LOOK);
+            }
             let silence = self.last_heard + SILENCE;
             // Waiting for a document, there is only the deadline left, or nothing.
             return if Instant::now() < silence {

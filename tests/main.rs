@@ -11,10 +11,14 @@
 mod answers;
 mod conf_examples;
 mod deadlines;
+mod forwarder;
 mod inherited;
+mod recorded;
 mod refusals;
+mod secrets;
 mod settings;
 mod signals;
 mod starting;
 mod support;
 mod traffic;
+mod unrecorded;

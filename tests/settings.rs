@@ -5,21 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, Place, Ran, eventually};
+use crate::support::{Call, Place, Ran, in_time};
 
 const GOOD: &str = "echo '{\"cniVersion\":\"1.0.0\"}'";
 const BAD: &str = "echo '{\"code\":7,\"msg\":\"no\"}'; exit 1";
 
-/// Makes a call in a new place, again if its helper was late: then what it is late with is left out.
-fn in_time(settings: &Value, script: &str, call: impl Fn(&Place) -> Ran) -> (Place, Ran) {
-    eventually(|| {
-        let place = Place::new();
+/// A call in a place with these settings, where the plugin is this script; see [`in_time`].
+fn with(settings: &Value, script: &str, call: impl Fn(&Place) -> Ran) -> (Place, Ran) {
+    in_time(|place| {
         place.settings(settings);
         place.plugin("plugin", script);
-        let ran = call(&place);
-        place.end();
-        let log = fs::read_to_string(place.path("log/cniscope.log")).unwrap_or_default();
-        (!log.contains("hangs")).then_some((place, ran))
+        call(place)
     })
 }
 
@@ -205,10 +201,10 @@ fn a_mistake_in_the_entry_is_named() {
 #[test]
 fn the_entry_overrides_the_file() {
     let call = |place: &Place| place.wrapped("ADD", "plugin").run();
-    let (_, ran) = in_time(&json!({"enrich": false}), BAD, call);
+    let (_, ran) = with(&json!({"enrich": false}), BAD, call);
     assert_eq!(ran.answer(), (1, "{\"code\":7,\"msg\":\"no\"}\n".into(), String::new()));
     let call = |place: &Place| place.wrapped("ADD", "plugin").entry("enrich", json!(true)).run();
-    let (place, ran) = in_time(&json!({"enrich": false}), BAD, call);
+    let (place, ran) = with(&json!({"enrich": false}), BAD, call);
     assert_eq!(
         place.steady(&ran.text()),
         r#"{"code":7,"msg":"plugin type=\"plugin\" failed (add): no","details":"[cniscope: unknown cause; ruled out: plugin-binary, config; see: cniscope show ID]"}"#
@@ -218,7 +214,7 @@ fn the_entry_overrides_the_file() {
 #[test]
 fn a_check_that_is_off_is_not_run() {
     let settings = json!({"checks": {"config": "off", "netns": "off"}});
-    let (place, _) = in_time(&settings, GOOD, |place| place.wrapped("ADD", "plugin").run());
+    let (place, _) = with(&settings, GOOD, |place| place.wrapped("ADD", "plugin").run());
     let end = place.end();
     let checks: Vec<_> = end["checks"].as_array().unwrap().iter().map(|check| &check["check"]).collect();
     assert_eq!(checks, ["plugin-binary"]);
@@ -230,7 +226,7 @@ fn a_check_that_denies_refuses_an_add_before_the_plugin_runs() {
         let call = place.wrapped("ADD", "plugin").env("CNI_NETNS", place.path("gone"));
         call.entry("checks", json!({"netns": "deny"})).run()
     };
-    let (place, ran) = in_time(&json!({}), &format!("touch \"$0.ran\"; {GOOD}"), call);
+    let (place, ran) = with(&json!({}), &format!("touch \"$0.ran\"; {GOOD}"), call);
     assert_eq!(
         (ran.status, place.steady(&ran.text())),
         (
@@ -247,7 +243,7 @@ fn a_check_that_denies_lets_every_other_verb_pass() {
     for verb in ["DEL", "CHECK"] {
         let call = |place: &Place| place.wrapped(verb, "plugin").env("CNI_NETNS", place.path("gone")).run();
         let settings = json!({"checks": {"netns": "deny", "plugin-binary": "deny", "config": "deny"}});
-        let (place, ran) = in_time(&settings, "touch \"$0.ran\"", call);
+        let (place, ran) = with(&settings, "touch \"$0.ran\"", call);
         assert_eq!(ran.answer(), (0, String::new(), String::new()));
         assert!(place.path("bin/plugin.ran").exists(), "{verb}");
     }

@@ -3,8 +3,6 @@
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::support::processes::Left;
 use crate::support::{Call, Place, Ran};
 
@@ -16,17 +14,12 @@ fn both<'a>(place: &'a Place, verb: &str, script: &str, change: impl Fn(Call<'a>
     [place.direct(verb, "plugin"), place.wrapped(verb, "plugin")].map(|call| change(call).run())
 }
 
-/// A configuration of two megabytes.
-fn large(call: Call<'_>) -> Call<'_> {
-    call.config("filler", json!("x".repeat(2_000_000)))
-}
-
 #[test]
 fn two_megabytes_on_stdin_reach_the_plugin_whole() {
     let place = Place::new();
     place.plugin("plugin", &format!("cat >\"$0.stdin\"; echo '{RESULT}'"));
     let [direct, wrapped] = [place.direct("ADD", "plugin"), place.wrapped("ADD", "plugin")].map(|call| {
-        let ran = large(call).run();
+        let ran = call.large().run();
         assert_eq!(ran.answer(), (0, format!("{RESULT}\n"), String::new()));
         fs::read(place.path("bin/plugin.stdin")).unwrap()
     });
@@ -42,7 +35,7 @@ fn a_plugin_that_never_reads_does_not_hang_the_call() {
         ("ADD", format!("echo '{RESULT}'; exec <&-; sleep 0.1")),
     ] {
         let place = Place::new();
-        let [direct, wrapped] = both(&place, verb, &script, large);
+        let [direct, wrapped] = both(&place, verb, &script, Call::large);
         assert_eq!(direct.answer(), wrapped.answer(), "{script}");
         assert_eq!(place.end()["outcome"], "ok", "{script}");
     }

@@ -264,6 +264,11 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// With two megabytes in the configuration.
+    pub fn large(self) -> Call<'a> {
+        self.config("filler", json!("x".repeat(2_000_000)))
+    }
+
     /// With this in the entry's `cniscope`.
     pub fn entry(mut self, key: &str, value: Value) -> Call<'a> {
         let mut entry: Value = serde_json::from_slice(&self.stdin).unwrap();
@@ -311,6 +316,18 @@ impl<'a> Call<'a> {
         });
         child
     }
+}
+
+/// Makes a call in a new place, and again if its helper was late: what a late one was to do is left out, which is right on
+/// a busy machine, and nothing that a test can look at.
+pub fn in_time(make: impl Fn(&Place) -> Ran) -> (Place, Ran) {
+    eventually(|| {
+        let place = Place::new();
+        let ran = make(&place);
+        place.end();
+        let log = fs::read_to_string(place.path("log/cniscope.log")).unwrap_or_default();
+        (!log.contains("hangs")).then_some((place, ran))
+    })
 }
 
 /// Waits until `what` gives something, and fails the test if it takes too long.

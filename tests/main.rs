@@ -10,6 +10,8 @@
 
 mod answers;
 mod conf_examples;
+mod cli;
+mod cli_show;
 mod deadlines;
 mod forwarder;
 mod inherited;

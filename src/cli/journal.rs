@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::filter::Filter;
 use super::{CliError, Common, Outcome, follow};
 use crate::journal::read::{self, Call, Reading};
-use crate::render::{self, call};
+use crate::render::{self, call, escape};
 
 /// How the calls are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -83,9 +83,11 @@ fn write(out: &mut dyn Write, common: &Common, arguments: &Arguments, calls: &[C
         }
         Output::Json => {
             let records: Vec<Value> = calls.iter().map(call::record).collect();
-            writeln!(out, "{}", serde_json::to_string_pretty(&records)?)
+            writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&records)?))
         }
-        Output::Jsonl => calls.iter().try_for_each(|one| writeln!(out, "{}", call::record(one))),
+        Output::Jsonl => {
+            calls.iter().try_for_each(|one| writeln!(out, "{}", escape::json(&call::record(one).to_string())))
+        }
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
 fn write(common: &Common, arguments: &Arguments, one: &Call) -> Result<Outcome, CliError> {
     render::to_stdout(|out| match arguments.output {
         Output::Text => call::whole(out, one, common.zone()),
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&call::record(one))?),
+        Output::Json => writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&call::record(one))?)),
     })?;
     Ok(Outcome::Fine)
 }

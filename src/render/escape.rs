@@ -17,6 +17,26 @@ pub fn block(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// A JSON document that says the same: in it, such characters stand in strings alone, where they can be written as escapes.
+#[must_use]
+pub fn json(document: &str) -> Cow<'_, str> {
+    let is_active = |character: char| {
+        (character.is_control() && !character.is_ascii_whitespace()) || is_format(character)
+    };
+    if !document.contains(is_active) {
+        return Cow::Borrowed(document);
+    }
+    let mut escaped = String::with_capacity(document.len() + 16);
+    for character in document.chars() {
+        if is_active(character) {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Characters that turn the direction of what follows, or are not seen at all.
 fn is_format(character: char) -> bool {
     matches!(
@@ -68,5 +88,14 @@ mod tests {
             proptest::prop_assert!(!line(&text).chars().any(char::is_control));
             proptest::prop_assert!(!block(&text).chars().any(|character| character.is_control() && character != '\n' && character != '\t'));
         }
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let value = serde_json::json!({"a\u{9b}": ["\u{202e}b\u{7f}\n\u{1b}", "ä"]});
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let escaped = json(&text);
+        assert_eq!(escaped, "{\n  \"a\\u009b\": [\n    \"\\u202eb\\u007f\\n\\u001b\",\n    \"ä\"\n  ]\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
     }
 }

@@ -11,6 +11,7 @@
 mod answers;
 mod conf_examples;
 mod cli;
+mod cli_journal;
 mod cli_show;
 mod deadlines;
 mod forwarder;

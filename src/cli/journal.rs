@@ -64,7 +64,9 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
         anstream::eprintln!("no call in {} matches", dir.display());
     }
     if let Some(follower) = follower {
-        let seen: HashSet<String> = calls.iter().map(|call| call.text("id").to_owned()).collect();
+        // One that was running has not been seen to end.
+        let ended = calls.iter().filter(|call| call.text("event") == "end");
+        let seen: HashSet<String> = ended.map(|call| call.text("id").to_owned()).collect();
         go_on(common, arguments, |call| wanted.holds_for(call) && !seen.contains(call.text("id")), follower)?;
     }
     Ok(Outcome::Fine)

@@ -1,16 +1,18 @@
 //! Appending to the journal: safe with hundreds of processes at a time, rotation included.
 //!
 //! An append takes no lock. It is one `write(2)` on `O_APPEND`, with a newline before it if the last line of the file
-//! is not ended (the disk was full). Then the file is looked at: if it has been rotated out of existence meanwhile, the
-//! line is written once more into the new one.
+//! is not ended (the disk was full). Then the file is looked at: if it has been rotated out of existence meanwhile, or
+//! the line has landed behind another one that was torn meanwhile, it is written once more.
 //!
-//! Rotation is guarded by `flock` on a file beside the journal, which nobody waits for: whoever does not get it appends
-//! to the file that is there. A rotation that is killed leaves a gap in the numbers, which the next one fills.
+//! Rotation is guarded by `flock` on a file beside the journal, which is waited for only as long as a rotation takes:
+//! whoever does not get it appends to the file that is there. A rotation that is killed leaves a gap in the numbers,
+//! which the next one fills.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
@@ -23,6 +25,10 @@ pub const CURRENT: &str = "journal.jsonl";
 const LOCK: &str = "journal.lock";
 /// How often an append starts again because of other processes' rotations.
 const TRIES: usize = 16;
+/// Another process' rotation is looked at again after these milliseconds. In all they are much less than a call may wait.
+const PAUSES: [u64; 4] = [1, 2, 4, 8];
+/// Longer than the write of a line takes.
+const WRITING: Duration = Duration::from_millis(1);
 
 /// Why a line was not appended.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +83,7 @@ pub fn append(settings: &JournalSettings, line: &[u8]) -> Result<(), AppendError
         let path = path.clone();
         move |source| AppendError::System { path, what, source }
     };
-    for _ in 0..TRIES {
+    for turn in 0..TRIES {
         let file = open(settings, &path)?;
         let metadata = file.metadata().map_err(failed("look at it"))?;
         if !metadata.is_file() {
@@ -86,29 +92,27 @@ pub fn append(settings: &JournalSettings, line: &[u8]) -> Result<(), AppendError
         }
         let size = metadata.len();
         if size > 0 && size + line.len() as u64 > settings.max_bytes {
-            if rotate(settings, &metadata)? {
+            // Where others fill every new file at once, a file that is too large is better than a lost record.
+            if turn < TRIES / 2 && is_rotated(settings, &metadata)? {
                 continue;
             }
             if size >= settings.max_bytes.saturating_mul(u64::from(settings.max_files)) {
                 return Err(AppendError::Full { path, bytes: size });
             }
         }
-        write(&file, size, line).map_err(failed("append to it"))?;
+        let is_whole = write(&file, size, line).map_err(failed("append to it"))?;
         let metadata = file.metadata().map_err(failed("look at it"))?;
-        if metadata.nlink() > 0 {
+        if is_whole && metadata.nlink() > 0 {
             return Ok(());
         }
     }
     Err(AppendError::Outrun { path })
 }
 
-/// One write of the whole line.
-fn write(mut file: &File, size: u64, line: &[u8]) -> io::Result<()> {
-    let mut last = [b'\n'];
-    if size > 0 {
-        file.read_at(&mut last, size - 1)?;
-    }
-    let torn = last != [b'\n'];
+/// One write of the whole line. `false` if it is part of another one: a process that wrote after the file had this `size`
+/// was killed in the middle of its line, which the kernel tears between two pages.
+fn write(mut file: &File, size: u64, line: &[u8]) -> io::Result<bool> {
+    let torn = is_torn(file, size)?;
     let whole: std::borrow::Cow<'_, [u8]> = if torn { [b"\n", line].concat().into() } else { line.into() };
     let written = file.write(&whole)?;
     if written < whole.len() {
@@ -117,7 +121,27 @@ fn write(mut file: &File, size: u64, line: &[u8]) -> io::Result<()> {
             format!("{written} of {} bytes were written", whole.len()),
         ));
     }
-    Ok(())
+    // With O_APPEND the position is behind what was written.
+    let start = file.stream_position()?.saturating_sub(line.len() as u64);
+    Ok(torn || is_ended(file, start)?)
+}
+
+/// Whether the last line of a file of this size is not ended, and nobody is about to end it.
+fn is_torn(file: &File, size: u64) -> io::Result<bool> {
+    if is_ended(file, size)? {
+        return Ok(false);
+    }
+    // What another process writes shows page by page.
+    std::thread::sleep(WRITING);
+    Ok(file.metadata()?.len() == size)
+}
+
+fn is_ended(file: &File, size: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if size > 0 {
+        file.read_at(&mut last, size - 1)?;
+    }
+    Ok(last == [b'\n'])
 }
 
 fn open(settings: &JournalSettings, path: &Path) -> Result<File, AppendError> {
@@ -166,6 +190,17 @@ fn give_to_group(settings: &JournalSettings, file: &File) {
     }
 }
 
+/// Rotates, or waits for the process that does. `false` if that takes longer than a rotation.
+fn is_rotated(settings: &JournalSettings, full: &std::fs::Metadata) -> Result<bool, AppendError> {
+    for pause in PAUSES {
+        if rotate(settings, full)? {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    rotate(settings, full)
+}
+
 /// Moves the current file away, if it is still the one with `full`'s inode. `false` if another process holds the lock.
 fn rotate(settings: &JournalSettings, full: &std::fs::Metadata) -> Result<bool, AppendError> {
     let path = settings.dir.join(LOCK);
@@ -173,12 +208,17 @@ fn rotate(settings: &JournalSettings, full: &std::fs::Metadata) -> Result<bool, 
         let path = path.to_owned();
         move |source| AppendError::System { path, what, source }
     };
+    let current = settings.dir.join(CURRENT);
+    let is_still_full = || {
+        std::fs::symlink_metadata(&current)
+            .is_ok_and(|now| now.ino() == full.ino() && now.dev() == full.dev())
+    };
+    if !is_still_full() {
+        return Ok(true);
+    }
     let lock = options().create(true).mode(0o600).open(&path).map_err(failed("open it", &path))?;
     let Ok(_held) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else { return Ok(false) };
-    let current = settings.dir.join(CURRENT);
-    let is_still_full = std::fs::symlink_metadata(&current)
-        .is_ok_and(|now| now.ino() == full.ino() && now.dev() == full.dev());
-    if !is_still_full {
+    if !is_still_full() {
         return Ok(true);
     }
     if settings.max_files == 1 {
@@ -194,7 +234,22 @@ fn rotate(settings: &JournalSettings, full: &std::fs::Metadata) -> Result<bool, 
         std::fs::rename(&from, numbered(number + 1)).map_err(failed("rename it", &from))?;
     }
     std::fs::rename(&current, numbered(1)).map_err(failed("rename it", &current))?;
+    remove_surplus(settings);
     Ok(true)
+}
+
+/// Keeps the journal within its bound: processes that look at a file's size at the same time make it larger than
+/// `max_bytes`. The oldest files go then, but never the youngest.
+fn remove_surplus(settings: &JournalSettings) {
+    let room = settings.max_bytes.saturating_mul(u64::from(settings.max_files - 1));
+    let mut total = 0;
+    for path in (1..settings.max_files).map(|number| settings.dir.join(rotated(number))) {
+        let is_youngest = total == 0;
+        total += std::fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
+        if total > room && !is_youngest {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +320,46 @@ mod tests {
         fs::write(dir.path().join(CURRENT), "{\"to").unwrap();
         append(&settings(dir.path()), b"{}\n").unwrap();
         expect(dir.path(), &[("journal.jsonl", "{\"to\n{}\n")]);
+    }
+
+    #[test]
+    fn a_line_behind_one_that_was_torn_meanwhile_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CURRENT);
+        fs::write(&path, "{}\n{\"to").unwrap();
+        let file = options().open(&path).unwrap();
+        assert!(!write(&file, 3, b"{}\n").unwrap());
+        assert!(write(&file, 11, b"{}\n").unwrap());
+        expect(dir.path(), &[("journal.jsonl", "{}\n{\"to{}\n{}\n")]);
+    }
+
+    #[test]
+    fn the_oldest_files_go_when_others_are_larger_than_they_should_be() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, size) in [(CURRENT.to_owned(), 30), (rotated(1), 20), (rotated(2), 20)] {
+            fs::write(dir.path().join(name), "x".repeat(size - 1) + "\n").unwrap();
+        }
+        append(&JournalSettings { max_files: 4, ..settings(dir.path()) }, b"now\n").unwrap();
+        let sizes: Vec<_> = files(dir.path()).into_iter().map(|(name, text)| (name, text.len())).collect();
+        let expected = [("journal.1.jsonl", 30), ("journal.2.jsonl", 20), ("journal.jsonl", 4)];
+        assert_eq!(sizes, expected.map(|(name, size)| (name.to_owned(), size)));
+    }
+
+    #[test]
+    fn another_process_rotation_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let current = dir.path().join(CURRENT);
+        fs::write(&current, "x".repeat(19) + "\n").unwrap();
+        let full = fs::metadata(&current).unwrap();
+        let lock = File::create(dir.path().join(LOCK)).unwrap();
+        let held = Flock::lock(lock, FlockArg::LockExclusiveNonblock).unwrap();
+        assert!(!rotate(&settings(dir.path()), &full).unwrap());
+        let rotates = std::thread::spawn(move || {
+            fs::rename(&current, current.with_file_name(rotated(1))).unwrap();
+            drop(held);
+        });
+        assert!(is_rotated(&settings(dir.path()), &full).unwrap());
+        rotates.join().unwrap();
     }
 
     #[test]

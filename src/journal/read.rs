@@ -1,6 +1,6 @@
 //! Reading the journal: the files in their order, the lines that are whole, and what became of each call.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -125,6 +125,8 @@ fn inodes(files: &[(PathBuf, File)]) -> Vec<Option<u64>> {
 #[derive(Default)]
 struct State {
     open: HashMap<String, Value>,
+    /// The calls that have ended: a begin that was late stands behind its end.
+    ended: HashSet<String>,
     stalls: HashMap<String, Vec<Value>>,
     calls: Vec<Call>,
     /// Ids in lines that are broken.
@@ -155,6 +157,7 @@ impl State {
     fn record(&mut self, record: Value, wanted: &impl Fn(&Call) -> bool) {
         let id = record["id"].as_str().unwrap_or_default().to_owned();
         match record["event"].as_str() {
+            Some("begin") if self.ended.contains(&id) => {}
             Some("begin") => {
                 self.open.insert(id, record);
             }
@@ -163,6 +166,7 @@ impl State {
                 self.open.remove(&id);
                 let outcome = record["outcome"].as_str().unwrap_or_default().to_owned();
                 let call = Call { outcome, stalls: self.stalls.remove(&id).unwrap_or_default(), record };
+                self.ended.insert(id);
                 if wanted(&call) {
                     self.calls.push(call);
                 }
@@ -273,6 +277,13 @@ mod tests {
             read(&[("journal.2.jsonl", begin), ("journal.1.jsonl", stall), ("journal.jsonl", END_A)]);
         assert_eq!(shown(&reading), [("a", "ok")]);
         assert_eq!(reading.calls[0].stalls.len(), 1);
+    }
+
+    #[test]
+    fn a_begin_that_was_late_stands_behind_its_end() {
+        let reading =
+            read(&[("journal.1.jsonl", END_A), ("journal.jsonl", "{\"event\":\"begin\",\"id\":\"a\"}\n")]);
+        assert_eq!(shown(&reading), [("a", "ok")]);
     }
 
     #[test]

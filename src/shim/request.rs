@@ -43,15 +43,17 @@ pub(super) struct Request {
     /// Where the delegate was found; empty if it was not.
     pub(super) plugin_path: PathBuf,
     pub(super) caller: Caller,
+    /// This process; its helper outlives it where it is late.
+    pub(super) pid: u32,
     /// Why the delegate is not started.
     pub(super) refusal: Option<Refusal>,
 }
 
 impl Request {
     pub(super) fn new(started: Instant, environment: Environment, stdin: Vec<u8>) -> Request {
-        let pid = std::os::unix::process::parent_id();
+        let caller = std::os::unix::process::parent_id();
         let name =
-            Node::this().read_text(&crate::node::processes::proc_path(pid, "comm")).unwrap_or_default();
+            Node::this().read_text(&crate::node::processes::proc_path(caller, "comm")).unwrap_or_default();
         let mut request = Request {
             id: Uuid::now_v7().to_string(),
             started,
@@ -66,7 +68,8 @@ impl Request {
             network: String::new(),
             cni_version: None,
             plugin_path: PathBuf::new(),
-            caller: Caller { pid, name },
+            caller: Caller { pid: caller, name },
+            pid: std::process::id(),
             refusal: None,
         };
         request.refusal = request.read().err();

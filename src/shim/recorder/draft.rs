@@ -37,7 +37,7 @@ const TRACE: [&str; 3] = ["TRACEPARENT", "TRACESTATE", "BAGGAGE"];
 
 /// What names the call.
 pub(super) fn identity(node: &Node, request: &Request) -> Identity {
-    let pid = std::os::unix::process::parent_id();
+    let pid = request.pid;
     let environment = &request.environment;
     Identity {
         id: request.id.clone(),

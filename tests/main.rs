@@ -22,6 +22,7 @@ mod secrets;
 mod settings;
 mod signals;
 mod starting;
+mod journal_load;
 mod support;
 mod traffic;
 mod unrecorded;

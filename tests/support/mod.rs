@@ -1,6 +1,8 @@
 //! A place for calls: a folder with plugins, a journal and settings of its own, and the built binary.
 
+mod leftovers;
 pub mod processes;
+mod share;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -51,6 +53,7 @@ pub fn program(name: &str) -> PathBuf {
 /// A folder for calls, removed at the end.
 pub struct Place {
     folder: tempfile::TempDir,
+    _share: share::Share,
 }
 
 /// What came of a call.
@@ -93,7 +96,16 @@ impl Ran {
 impl Place {
     /// A new one. Its settings put the journal into it.
     pub fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
+        Place::with(share::Share::with_others())
+    }
+
+    /// A new one, when there is no other: for a test that keeps the whole machine busy.
+    pub fn alone() -> Place {
+        Place::with(share::Share::alone())
+    }
+
+    fn with(share: share::Share) -> Place {
+        let place = Place { folder: tempfile::tempdir().unwrap(), _share: share };
         fs::create_dir(place.path("bin")).unwrap();
         place.settings(&json!({}));
         place
@@ -207,7 +219,8 @@ pub fn records_in(dir: &Path) -> Vec<Value> {
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "{} ends in the middle of a line", path.display());
-        for line in text.lines() {
+        // A line is empty where a process took one that was still being written for a torn one, and ended it.
+        for line in text.lines().filter(|line| !line.is_empty()) {
             let record = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
             records.push(record);
         }

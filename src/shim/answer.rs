@@ -198,19 +198,25 @@ pub(super) fn compose(
     error
 }
 
-/// `plugin type="calico" failed (add): `, as libcni writes it before the errors of ADD and DEL.
+/// What libcni would have written before the error without cniscope (`libcni/api.go`): `plugin type="calico" failed (add): `
+/// for ADD and DEL, `failed to GC plugin calico: ` for GC, and nothing for the others.
 fn prefix(request: &Request) -> String {
-    let Some(word) = request.environment.command.failed_word() else { return String::new() };
+    let plugin = &request.plugin;
     // Where the entry does not say what it wraps, libcni's own prefix names it.
-    if request.plugin.is_empty() {
+    if plugin.is_empty() {
         return String::new();
     }
+    let verb = &request.environment.command;
+    if *verb == Verb::Gc {
+        return format!("failed to GC plugin {plugin}: ");
+    }
+    let Some(word) = verb.failed_word() else { return String::new() };
     let name = if request.named {
         format!(" name={}", go::quote(request.network.as_bytes()))
     } else {
         String::new()
     };
-    format!("plugin type={}{name} failed ({word}): ", go::quote(request.plugin.as_bytes()))
+    format!("plugin type={}{name} failed ({word}): ", go::quote(plugin.as_bytes()))
 }
 
 /// Words that a runtime would swallow stay where libcni's own text has them, and come in nowhere else.

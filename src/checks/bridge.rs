@@ -121,7 +121,8 @@ fn judge_bridge(wanted: &Wanted, link: &Link, ports: Option<usize>) -> Finding {
             .fix(format!("destructive: ip address delete {foreign} dev {name} (Pods of the network that owns it lose their gateway)"));
         }
     }
-    if let Some(mtu) = wanted.mtu.filter(|mtu| *mtu != u64::from(link.mtu)) {
+    // Without ports a bridge falls back to 1500, and takes the MTU of the first port that joins (net/bridge/br_if.c).
+    if let Some(mtu) = wanted.mtu.filter(|mtu| link.carrier && *mtu != u64::from(link.mtu)) {
         return Finding::warn(format!("{name} has MTU {}, the configuration asks for {mtu}", link.mtu));
     }
     Finding::ok(format!("{name} is a bridge that fits the network"))
@@ -159,6 +160,7 @@ mod tests {
             name: "cni0".into(),
             kind: Some("bridge".into()),
             up: true,
+            carrier: true,
             mtu: 1500,
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             ..Link::default()
@@ -175,6 +177,7 @@ mod tests {
         let conflict = Some(Cause::BridgeAddressConflict);
         let wrong = Some(Cause::BridgeWrongKind);
         let veth = Link { kind: Some("veth".into()), ..bridge(&[]) };
+        let empty = Link { carrier: false, ..bridge(&[]) };
         let physical = Link { kind: None, ..bridge(&[]) };
         let fits = "cni0 is a bridge that fits the network";
         let another = "cni0 has another address than the network's gateway 10.244.1.1/24";
@@ -230,6 +233,7 @@ mod tests {
                 None,
                 "cni0 has MTU 1500, the configuration asks for 1450",
             ),
+            (Wanted { mtu: Some(1450), ..gateway() }, Some(empty), None, Status::Ok, None, fits),
         ];
         for (wanted, link, ports, status, cause, summary) in table {
             let finding = judge(&wanted, link.as_ref(), ports);

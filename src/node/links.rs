@@ -24,6 +24,8 @@ pub struct Link {
     pub kind: Option<String>,
     /// Whether it is set up.
     pub up: bool,
+    /// Whether it has a carrier; a bridge has one while a port of it has.
+    pub carrier: bool,
     /// Its MTU in bytes.
     pub mtu: u32,
     /// The index of the bridge or bond that it is a port of.
@@ -132,6 +134,7 @@ fn read(message: &LinkMessage) -> Link {
     let mut link = Link {
         index: message.header.index,
         up: message.header.flags.contains(LinkFlags::Up),
+        carrier: message.header.flags.contains(LinkFlags::LowerUp),
         ..Link::default()
     };
     for attribute in &message.attributes {

@@ -9,20 +9,20 @@
 #![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
 
 mod answers;
-mod conf_examples;
 mod cli;
 mod cli_journal;
 mod cli_show;
+mod conf_examples;
 mod deadlines;
 mod forwarder;
 mod inherited;
+mod journal_load;
 mod recorded;
 mod refusals;
 mod secrets;
 mod settings;
 mod signals;
 mod starting;
-mod journal_load;
 mod support;
 mod traffic;
 mod unrecorded;

@@ -198,25 +198,19 @@ pub(super) fn compose(
     error
 }
 
-/// What libcni would have written before the error without cniscope (`libcni/api.go`): `plugin type="calico" failed (add): `
-/// for ADD and DEL, `failed to GC plugin calico: ` for GC, and nothing for the others.
+/// `plugin type="calico" failed (add): `, as libcni writes it before the errors of ADD and DEL.
 fn prefix(request: &Request) -> String {
-    let plugin = &request.plugin;
+    let Some(word) = request.environment.command.failed_word() else { return String::new() };
     // Where the entry does not say what it wraps, libcni's own prefix names it.
-    if plugin.is_empty() {
+    if request.plugin.is_empty() {
         return String::new();
     }
-    let verb = &request.environment.command;
-    if *verb == Verb::Gc {
-        return format!("failed to GC plugin {plugin}: ");
-    }
-    let Some(word) = verb.failed_word() else { return String::new() };
     let name = if request.named {
         format!(" name={}", go::quote(request.network.as_bytes()))
     } else {
         String::new()
     };
-    format!("plugin type={}{name} failed ({word}): ", go::quote(plugin.as_bytes()))
+    format!("plugin type={}{name} failed ({word}): ", go::quote(request.plugin.as_bytes()))
 }
 
 /// Words that a runtime would swallow stay where libcni's own text has them, and come in nowhere else.

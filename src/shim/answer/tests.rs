@@ -99,7 +99,6 @@ fn the_delegates_error_stays_whole_behind_libcnis_prefix() {
             "why [cniscope: x]",
         ),
         ("CHECK", r#"{"code":7,"msg":"no"}"#, "no", "[cniscope: x]"),
-        ("GC", r#"{"msg":"no"}"#, "failed to GC plugin calico: no", "[cniscope: x]"),
         ("STATUS", r#"{"msg":"","details":"why"}"#, "", "why [cniscope: x]"),
     ];
     for (verb, stdout, msg, details) in table {

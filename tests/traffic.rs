@@ -1,10 +1,12 @@
 //! Much data, data that nobody reads, and pipes that somebody else still holds.
 
 use std::fs;
+use std::io::Read as _;
+use std::process::{Child, ChildStderr, ChildStdout};
 use std::time::Duration;
 
 use crate::support::processes::Left;
-use crate::support::{Call, Place, Ran};
+use crate::support::{Call, Place, Ran, eventually};
 
 const RESULT: &str = r#"{"cniVersion":"1.0.0"}"#;
 
@@ -49,6 +51,44 @@ fn ten_megabytes_on_stderr_come_before_the_result() {
     assert_eq!(direct.stderr.len(), 10_485_760);
     assert_eq!((wrapped.status, wrapped.text()), (0, format!("{RESULT}\n")));
     assert!(direct.stderr == wrapped.stderr, "{} bytes on stderr", wrapped.stderr.len());
+}
+
+/// Starts a call of a plugin that prints ten megabytes on stderr before its result. What it prints is not read yet.
+fn talkative(place: &Place) -> (Child, ChildStdout, ChildStderr) {
+    place.plugin(
+        "plugin",
+        &format!("head -c 10485760 /dev/zero | tr '\\0' e >&2; echo '{RESULT}'; : >\"$0.ended\""),
+    );
+    let mut child = place.wrapped("ADD", "plugin").start();
+    let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    (child, stdout, stderr)
+}
+
+#[test]
+fn a_runtime_that_reads_slowly_loses_nothing() {
+    let place = Place::new();
+    let (mut child, mut stdout, mut stderr) = talkative(&place);
+    let mut start = vec![0; 1 << 20];
+    for piece in start.chunks_mut(1 << 18) {
+        std::thread::sleep(Duration::from_millis(100));
+        stderr.read_exact(piece).unwrap();
+    }
+    let (mut rest, mut result) = (Vec::new(), String::new());
+    stderr.read_to_end(&mut rest).unwrap();
+    stdout.read_to_string(&mut result).unwrap();
+    assert_eq!((start.len() + rest.len(), result), (10_485_760, format!("{RESULT}\n")));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_runtime_that_does_not_read_stderr_does_not_hang_the_call() {
+    let place = Place::new();
+    let (mut child, mut stdout, _stderr) = talkative(&place);
+    eventually(|| place.path("bin/plugin.ended").exists().then_some(()));
+    let mut result = String::new();
+    stdout.read_to_string(&mut result).unwrap();
+    assert_eq!(result, format!("{RESULT}\n"));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

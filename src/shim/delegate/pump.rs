@@ -189,11 +189,14 @@ impl<'a> Pump<'a> {
 
     fn wait(&self) {
         let mut fds = vec![PollFd::new(self.signals.fd().as_fd(), PollFlags::POLLIN)];
-        let outputs = [&self.stdout_pipe, &self.stderr_pipe];
-        fds.extend(outputs.into_iter().flatten().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
+        let congested_until = self.passage.congested_until(Instant::now());
+        let stderr_pipe = self.stderr_pipe.as_ref().filter(|_| congested_until.is_none());
+        let outputs = self.stdout_pipe.iter().chain(stderr_pipe);
+        fds.extend(outputs.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)));
         fds.extend(self.passage.waits_for().map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
-        let timeout = self.next_timer().map_or(PollTimeout::NONE, |at| {
+        let timer = self.next_timer().into_iter().chain(congested_until).min();
+        let timeout = timer.map_or(PollTimeout::NONE, |at| {
             // Rounded up: a poll that ends a little too early would come back at once.
             let left = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -247,12 +250,15 @@ impl<'a> Pump<'a> {
         if drain(&mut self.stdout_pipe, |chunk| self.stdout.push(chunk)) {
             self.last_heard = Instant::now();
         }
-        let heard = drain(&mut self.stderr_pipe, |chunk| {
+        let now = Instant::now();
+        let is_congested = self.passage.congested_until(now).is_some();
+        let mut pass_on = |chunk: &[u8]| {
             self.stderr.push(chunk);
             self.passage.push(chunk);
-        });
-        if heard {
-            self.last_heard = Instant::now();
+        };
+        // What is not listened to is not silent.
+        if is_congested || drain(&mut self.stderr_pipe, &mut pass_on) {
+            self.last_heard = now;
         }
     }
 }

@@ -81,7 +81,7 @@ pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
     });
     evidence.extend(others.map(|finding| format!("check {}: {}", finding.check, finding.summary)));
     let mut fix: Vec<String> = decisive.map(|finding| finding.fix.clone()).unwrap_or_default();
-    fix.extend(cause.entry().fix.iter().map(|fix| (*fix).to_owned()));
+    fix.extend(cause.entry().fix.iter().map(ToString::to_string));
     Diagnosis {
         cause,
         title: cause.entry().title.to_owned(),
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_to_run_follows_from_the_text() {
-        assert_eq!(checks_worth_running(&error(FULL)), Some(&["ipam-pool"][..]));
+        assert_eq!(checks_worth_running(&error(FULL)), Some(Cause::IpamExhausted.entry().checks));
         assert_eq!(checks_worth_running(&error("it rained")), None);
     }
 }

@@ -174,12 +174,17 @@ fn judge(pool: &Pool, container_id: &str, ifname: &str) -> Finding {
         }
     };
     let named = |chosen: &dyn Fn(&Reservation) -> bool| -> Value {
-        let held = uses.iter().flat_map(|one| one.used.iter()).filter(|held| chosen(held)).take(NAMED);
-        held.map(|held| {
-            let (id, interface) = held.holder.clone().unwrap_or_default();
-            json!({"address": held.address.to_string(), "container_id": id, "ifname": interface})
-        })
-        .collect()
+        let mut held: Vec<&Reservation> =
+            uses.iter().flat_map(|one| one.used.iter().copied()).filter(|held| chosen(held)).collect();
+        // A folder lists its files in any order.
+        held.sort_unstable_by_key(|held| held.address);
+        let named = held.into_iter().take(NAMED);
+        named
+            .map(|held| {
+                let (id, interface) = held.holder.clone().unwrap_or_default();
+                json!({"address": held.address.to_string(), "container_id": id, "ifname": interface})
+            })
+            .collect()
     };
     let sets: Value = uses
         .iter()
@@ -291,6 +296,14 @@ mod tests {
             finding.fix,
             ["release the 2 leaked addresses: remove their files in /var/lib/cni/networks/demo"]
         );
+    }
+
+    #[test]
+    fn leaks_are_named_in_the_order_of_their_addresses() {
+        let mut full = pool("10.1.0.0/29", &FIVE, Some(&["b", "d"]));
+        full.reservations.reverse();
+        let leaked = judge(&full, "new", "eth0").evidence["leaked"].clone();
+        assert_eq!((&leaked[0]["address"], &leaked[1]["address"]), (&json!("10.1.0.3"), &json!("10.1.0.5")));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "port-conflict",
         title: "a host port of the Pod cannot be opened",
         about: "The Pod asks for a port of the node that something else holds: a process of the host, another Pod, or a rule \
-                of a Pod that is gone.",
+                of a Pod that is gone. Only Pods with that port fail; the scheduler knows nothing of the host's processes.",
         checks: &["leftovers", "iptables"],
         fix: &[
             safe("find what listens on the port: ss -lntup"),

@@ -141,7 +141,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         id: "device-unavailable",
         title: "the device for the Pod cannot be given",
         about: "The plugin got no usable hardware or virtual device: no VF is free, the device plugin passed no device ID, the \
-                driver refuses, or the device is still in another namespace.",
+                driver refuses, or the device is still in another namespace. Pods without such a device are not affected.",
         checks: &["interface", "kernel", "agent", "config"],
         fix: &[
             safe(

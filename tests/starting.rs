@@ -45,7 +45,9 @@ fn a_plugin_that_stays_busy_is_an_error_after_a_second() {
         (ran.status, &error["code"], place.steady(error["msg"].as_str().unwrap())),
         (1, &json!(5), msg.to_owned())
     );
-    assert_eq!(place.end()["cause"], "plugin-not-executable");
+    let end = place.end();
+    assert_eq!(end["cause"], "plugin-not-executable");
+    assert_eq!(end["diagnosis"]["fix"][0], "wait until plugin has been installed");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::cni::path;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
+use crate::node::processes::Process;
 
 /// Where distributions and add-ons put plugins, to be named when a binary is missing.
 const USUAL_FOLDERS: [&str; 5] = [
@@ -35,22 +36,30 @@ enum Found {
     /// In none of the folders; where else it is.
     Nowhere { elsewhere: Vec<PathBuf> },
     /// The file that libcni takes.
-    At { path: PathBuf, mode: u32, size: u64, format: Format, missing_loader: Option<String> },
+    At {
+        path: PathBuf,
+        mode: u32,
+        size: u64,
+        format: Format,
+        missing_loader: Option<String>,
+        /// Who is writing it.
+        writer: Option<Process>,
+    },
     /// It is there, but cannot be read.
     Unreadable { path: PathBuf, why: String },
 }
 
 /// Looks for the binaries that the call needs.
 #[must_use]
-pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
+pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     let plugins = subject.plugins().into_iter();
     let binaries: Vec<Binary> = plugins
-        .map(|(role, name)| Binary { role, found: find(node, &subject.folders, &name), name })
+        .map(|(role, name)| Binary { role, found: find(node, &subject.folders, &name, depth), name })
         .collect();
     judge(&binaries, &subject.folders)
 }
 
-fn find(node: &Node, folders: &[PathBuf], name: &str) -> Found {
+fn find(node: &Node, folders: &[PathBuf], name: &str, depth: Depth) -> Found {
     let is_file = |path: &PathBuf| node.metadata(path).is_ok_and(|metadata| metadata.is_file());
     let mut candidates = folders.iter().map(|folder| path::join(folder, name.as_ref()));
     let Some(path) = candidates.find(is_file) else {
@@ -59,13 +68,17 @@ fn find(node: &Node, folders: &[PathBuf], name: &str) -> Found {
     };
     match node.open_file(&path) {
         Ok(file) => {
-            let (mode, size) = (file.metadata.mode(), file.metadata.size());
+            let metadata = file.metadata.clone();
+            let (mode, size) = (metadata.mode(), metadata.size());
             match file.read_start(elf::START) {
                 Ok(start) => {
                     let format = elf::read(&start);
                     let missing_loader =
                         loader(&format).filter(|loader| node.metadata(Path::new(loader)).is_err());
-                    Found::At { path, mode, size, missing_loader: missing_loader.map(str::to_owned), format }
+                    let missing_loader = missing_loader.map(str::to_owned);
+                    let full = depth == Depth::Full;
+                    let writer = full.then(|| node.writer_of(&metadata)).flatten();
+                    Found::At { path, mode, size, missing_loader, writer, format }
                 }
                 Err(error) => Found::Unreadable { path, why: error.to_string() },
             }
@@ -96,13 +109,13 @@ fn judge(binaries: &[Binary], folders: &[PathBuf]) -> Finding {
 
 fn problem(binary: &Binary, folders: &[String]) -> Option<Finding> {
     let name = &binary.name;
-    let (path, mode, size, format, missing_loader) = match &binary.found {
+    let (path, mode, size, format, missing_loader, writer) = match &binary.found {
         Found::Nowhere { elsewhere } => return Some(nowhere(binary, folders, elsewhere)),
         Found::Unreadable { why, .. } => {
             return Some(Finding::warn(format!("the {} {name} cannot be looked at: {why}", binary.role)));
         }
-        Found::At { path, mode, size, format, missing_loader } => {
-            (path.display(), mode, size, format, missing_loader)
+        Found::At { path, mode, size, format, missing_loader, writer } => {
+            (path.display(), mode, size, format, missing_loader, writer)
         }
     };
     let broken = |what: String| Finding::fail(Cause::PluginNotExecutable, format!("{path} {what}"));
@@ -110,6 +123,15 @@ fn problem(binary: &Binary, folders: &[String]) -> Option<Finding> {
         return Some(
             broken(format!("has mode {:04o}: nobody may execute it", mode & 0o7777))
                 .fix(format!("chmod 0755 {path}")),
+        );
+    }
+    if let Some(writer) = writer {
+        let what = "is open for writing, and cannot be executed meanwhile".to_owned();
+        return Some(
+            broken(what).fix(format!("wait until {name} has been installed")).fix(format!(
+                "if it stays like this, see what process {} ({}) does",
+                writer.pid, writer.name
+            )),
         );
     }
     if *size == 0 {
@@ -161,9 +183,15 @@ fn evidence(binary: &Binary) -> Value {
         Found::Unreadable { path, why } => {
             json!({ "name": binary.name, "role": binary.role, "path": path, "error": why })
         }
-        Found::At { path, mode, size, .. } => json!({
-            "name": binary.name, "role": binary.role, "path": path, "mode": format!("{:04o}", mode & 0o7777), "size": size,
-        }),
+        Found::At { path, mode, size, writer, .. } => {
+            let mut evidence = json!({
+                "name": binary.name, "role": binary.role, "path": path, "mode": format!("{:04o}", mode & 0o7777), "size": size,
+            });
+            if let Some(writer) = writer {
+                evidence["written_by"] = json!({ "pid": writer.pid, "name": writer.name });
+            }
+            evidence
+        }
     }
 }
 
@@ -207,6 +235,24 @@ mod tests {
 
     fn this_machine() -> u8 {
         if cfg!(target_arch = "x86_64") { 62 } else { 183 }
+    }
+
+    #[test]
+    fn a_binary_that_is_being_written_is_told_with_who_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        put(&path, &elf(this_machine(), 120), 0o755);
+        let _writing = fs::File::options().append(true).open(&path).unwrap();
+        let subject =
+            Subject { plugin: "x".into(), folders: vec![folder.path().into()], ..Subject::default() };
+        let finding = look(&Node::this(), &subject, Depth::Full);
+        assert_eq!(finding.cause, Some(Cause::PluginNotExecutable));
+        assert_eq!(
+            finding.summary,
+            format!("{} is open for writing, and cannot be executed meanwhile", path.display())
+        );
+        assert_eq!(finding.fix[0], "wait until x has been installed");
+        assert_eq!(finding.evidence["binaries"][0]["written_by"]["pid"], std::process::id());
     }
 
     #[test]
@@ -298,7 +344,7 @@ mod tests {
         let binaries = [Binary {
             role: "ipam plugin",
             name: "host-local".into(),
-            found: find(&Node::at(root.path()), &subject.folders, "host-local"),
+            found: find(&Node::at(root.path()), &subject.folders, "host-local", Depth::Quick),
         }];
         let finding = judge(&binaries, &subject.folders);
         assert_eq!(

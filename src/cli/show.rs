@@ -16,6 +16,7 @@ enum Output {
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The call: its id, or the start or end of it; `last`; `last-failed`
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
     /// How it is written
     #[arg(short, long, value_enum, default_value = "text")]

@@ -1,5 +1,7 @@
 //! Processes, read from `/proc`.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::Node;
@@ -44,6 +46,30 @@ impl Node {
         let names = self.list("/proc".as_ref(), 1 << 20).unwrap_or_default().names;
         names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect()
     }
+    /// The first process found that has this file open for writing: while there is one, the file cannot be executed
+    /// (ETXTBSY). `None` also where the descriptors of other processes cannot be seen.
+    #[must_use]
+    pub fn writer_of(&self, file: &Metadata) -> Option<Process> {
+        let has_it_open = |pid: u32| {
+            let fds = self.list(&proc_path(pid, "fd"), 1 << 16).unwrap_or_default().names;
+            fds.iter().filter_map(|fd| fd.to_str()).any(|fd| {
+                let open = self.metadata(&proc_path(pid, &format!("fd/{fd}")));
+                open.is_ok_and(|open| open.ino() == file.ino() && open.dev() == file.dev())
+                    && self
+                        .read_text(&proc_path(pid, &format!("fdinfo/{fd}")))
+                        .is_ok_and(|info| is_to_write(&info))
+            })
+        };
+        self.process_ids().into_iter().find(|pid| has_it_open(*pid)).and_then(|pid| self.process(pid))
+    }
+}
+
+/// Whether `/proc/<pid>/fdinfo/<fd>` tells of a descriptor that can be written to (proc(5): the flags are octal).
+fn is_to_write(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags
+        .and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok())
+        .is_some_and(|flags| flags & libc::O_ACCMODE != libc::O_RDONLY)
 }
 
 /// Reads a line of `/proc/<pid>/stat` (proc(5)); the name stands in parentheses and may hold any byte.
@@ -72,6 +98,19 @@ mod tests {
         assert_eq!(parse_stat(line), Some(expected));
         assert_eq!(parse_stat("42 (a) D"), None);
         assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn who_writes_a_file_is_found_and_who_reads_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let writing = std::fs::File::create(&path).unwrap();
+        let metadata = writing.metadata().unwrap();
+        let writer = Node::this().writer_of(&metadata).map(|process| process.pid);
+        assert_eq!(writer, Some(std::process::id()));
+        drop(writing);
+        let _reading = std::fs::File::open(&path).unwrap();
+        assert_eq!(Node::this().writer_of(&metadata), None);
     }
 
     #[test]

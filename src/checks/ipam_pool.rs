@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
 use super::Depth;
@@ -16,6 +17,7 @@ use crate::cni::environment::Verb;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
+use crate::node::files::{FileError, Listing};
 
 /// Where host-local keeps its pools.
 const DATA_DIR: &str = "/var/lib/cni/networks";
@@ -67,7 +69,8 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     let limit = if depth == Depth::Quick { QUICK_FILES } else { MAX_FILES };
     let listing = match node.list(&folder, limit) {
         Ok(listing) => listing,
-        Err(error) if error.is_missing() => crate::node::files::Listing::default(),
+        // The plugin makes it; what is no folder it can neither use nor make one.
+        Err(FileError::System { errno: Errno::ENOENT, .. }) => Listing::default(),
         Err(error) => return Finding::skipped(error.to_string()),
     };
     if listing.cut {
@@ -355,6 +358,7 @@ mod tests {
         let config = json!({"name": "demo", "ipam": {"type": "host-local", "subnet": "10.1.0.0/29", "dataDir": "/pools"}});
         let subject = Subject { plugin: "bridge".into(), config, ..Subject::default() };
         let finding = look(&Node::at(root.path()), &subject, Depth::Full);
-        assert_eq!(finding.status, Status::Ok, "a FIFO is no folder: nothing is reserved in it");
+        let expected = (Status::Skipped, "/pools/demo: not a directory");
+        assert_eq!((finding.status, finding.summary.as_str()), expected);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It is written directly: the non-blocking writer of `tracing-appender` loses lines when a process ends.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once};
@@ -17,8 +18,14 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Writes a warning into the log in `dir`, which is opened at the first one of a process: most have none.
 pub fn warn(dir: &Path, message: &str) {
     static OPENED: Once = Once::new();
+    thread_local!(static WRITES: Cell<bool> = const { Cell::new(false) });
+    // Panics are logged as well: one in here would wait for itself.
+    if WRITES.replace(true) {
+        return;
+    }
     OPENED.call_once(|| open(dir));
     tracing::warn!("{message}");
+    WRITES.set(false);
 }
 
 fn open(dir: &Path) {
@@ -26,6 +33,7 @@ fn open(dir: &Path) {
         .with_max_level(Level::WARN)
         .with_ansi(false)
         .with_target(false)
+        .log_internal_errors(false)
         .with_writer(Mutex::new(LogFile::new(dir.to_owned())))
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -62,10 +70,10 @@ impl Write for LogFile {
         if self.appender.is_none() {
             self.appender = self.open();
         }
-        match &mut self.appender {
-            Some(appender) => appender.write(text),
-            None => Ok(text.len()),
+        if let Some(appender) = &mut self.appender {
+            let _ = appender.write_all(text);
         }
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

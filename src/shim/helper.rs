@@ -3,18 +3,21 @@
 //! A helper that is late is left behind. When the delegate has ended, a second one is forked: it knows all that the call
 //! knows, and goes on from there.
 
+use std::io::{self, Write};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::messages::{self, ToCaller, ToHelper};
 
-/// A message that the helper does not take within this time means that it hangs.
-const SEND_LIMIT: Duration = Duration::from_millis(40);
-/// A timeout of zero would mean none.
-const LEAST: Duration = Duration::from_millis(1);
+/// How long the rest of a message may take whose first byte is there: it is short, and sent at once.
+const REST: Duration = Duration::from_millis(1);
 
 /// Which of the two processes this is.
 pub(super) enum Side {
@@ -38,37 +41,35 @@ impl Helper {
         match fork_process() {
             Ok(ForkResult::Child) => Side::Helper(theirs),
             Ok(ForkResult::Parent { child }) => {
-                let _ = ours.set_write_timeout(Some(SEND_LIMIT));
+                let _ = ours.set_read_timeout(Some(REST));
                 Side::Caller(Helper { link: Some((ours, child)) })
             }
             Err(_) => none,
         }
     }
 
-    /// The next message, if it comes within `limit`.
-    pub(super) fn receive(&self, limit: Duration) -> Option<ToCaller> {
+    /// The next message, if it comes in time.
+    pub(super) fn receive(&self, until: Instant) -> Option<ToCaller> {
         let (socket, _) = self.link.as_ref()?;
-        socket.set_read_timeout(Some(limit.max(LEAST))).ok()?;
+        is_ready(socket, PollFlags::POLLIN, until)?;
         messages::read(socket).ok()
     }
 
-    /// Sends a message, if the helper takes it.
-    pub(super) fn send(&self, message: &ToHelper) {
+    /// Sends a message, if the helper takes it in time.
+    pub(super) fn send(&self, message: &ToHelper, until: Instant) {
         if let Some((socket, _)) = &self.link {
-            let _ = messages::write(socket, message);
+            let _ = messages::write(Bounded { socket, until }, message);
         }
     }
 
-    /// Waits for the helper's end, at most for `limit`. One that is late goes on by itself, and init takes it.
-    pub(super) fn finish(self, limit: Duration) {
-        let until = Instant::now() + limit;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let Some((socket, pid)) = &self.link else { return };
-            let _ = socket.set_read_timeout(Some(left.max(LEAST)));
+    /// Waits for the helper's end. One that is late goes on by itself, and init takes it.
+    pub(super) fn finish(self, until: Instant) {
+        let Some((socket, pid)) = &self.link else { return };
+        while is_ready(socket, PollFlags::POLLIN, until).is_some() {
             match messages::read::<ToCaller>(socket) {
                 Ok(_) => {}
                 // The kernel closes its end of the socket when the last of its threads has ended.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     let _ = waitpid(*pid, None);
                     return;
                 }
@@ -76,6 +77,38 @@ impl Helper {
             }
         }
     }
+}
+
+/// The way to a helper that may have stopped reading.
+struct Bounded<'a> {
+    socket: &'a UnixStream,
+    until: Instant,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => {
+                    is_ready(self.socket, PollFlags::POLLOUT, self.until).ok_or(io::ErrorKind::TimedOut)?;
+                }
+                sent => return Ok(sent?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits with poll(2), which is exact: a timeout of the socket itself is rounded up to the kernel's ticks, a long one by 32
+/// ms. `None` if nothing comes of it in time.
+fn is_ready(socket: &UnixStream, what: PollFlags, until: Instant) -> Option<()> {
+    let left = until.checked_duration_since(Instant::now())?;
+    let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).ok()?;
+    let ready = poll(&mut [PollFd::new(socket.as_fd(), what)], timeout).ok()?;
+    (ready > 0).then_some(())
 }
 
 #[allow(unsafe_code, reason = "there is no safe fork")]

@@ -36,6 +36,8 @@ use request::Request;
 const BEFORE_DELEGATE: Duration = Duration::from_millis(40);
 /// How long it waits for the end record after its answer, where the helper was not late before.
 const AFTER_ANSWER: Duration = Duration::from_millis(40);
+/// Where it was, how long the second one may take to read what it is told: both together stay below 50 ms.
+const SECOND: Duration = Duration::from_millis(4);
 
 /// Whether this process was started as a CNI plugin.
 #[must_use]
@@ -68,7 +70,7 @@ pub fn run(started: Instant) -> u8 {
 /// The part of the process that the runtime started.
 fn call(request: &Request, helper: Helper) -> u8 {
     let stage = delegate::prepare();
-    let (prepared, is_late) = match helper.receive(BEFORE_DELEGATE) {
+    let (prepared, is_late) = match helper.receive(Instant::now() + BEFORE_DELEGATE) {
         Some(ToCaller::Prepared(prepared)) => (prepared, false),
         // What can be told without looking at a file.
         _ => (Prepared::of(&Settings::of_entry(request.entry_settings.as_deref())), true),
@@ -78,14 +80,19 @@ fn call(request: &Request, helper: Helper) -> u8 {
         Some(refusal) => (refusal.judged(), None),
         None => run_delegate(request, &prepared, stage),
     };
-    if !is_late {
-        return conclude(request, &prepared, &judged, ended.as_ref(), helper, AFTER_ANSWER);
+    if is_late {
+        drop(helper);
+        match Helper::fork() {
+            Side::Helper(socket) => recorder::run_late(request, socket),
+            Side::Caller(second) => {
+                conclude(request, &prepared, &judged, ended.as_ref(), &second, SECOND);
+            }
+        }
+    } else {
+        let until = conclude(request, &prepared, &judged, ended.as_ref(), &helper, AFTER_ANSWER);
+        helper.finish(until);
     }
-    drop(helper);
-    match Helper::fork() {
-        Side::Helper(socket) => recorder::run_late(request, socket),
-        Side::Caller(second) => conclude(request, &prepared, &judged, ended.as_ref(), second, Duration::ZERO),
-    }
+    judged.status
 }
 
 fn run_delegate(
@@ -106,31 +113,35 @@ fn run_delegate(
     }
 }
 
-/// Answers, lets the helper record it, and gives the status to exit with.
+/// Answers, and tells the helper what to record. From the answer on, all that has to do with the helper may take as long as
+/// `patience`; gives the end of that.
 fn conclude(
     request: &Request,
     prepared: &Prepared,
     judged: &Judged,
     ended: Option<&Ended>,
-    helper: Helper,
+    helper: &Helper,
     patience: Duration,
-) -> u8 {
+) -> Instant {
     let report = Box::new(Report::of(judged, ended));
     match &judged.failure {
         Some(failure) if prepared.enrich || failure.must_be_rewritten => {
-            helper.send(&ToHelper::Ended { report, answered: None });
-            let returned = answer_with_cause(request, prepared, failure, &helper);
+            let until = Instant::now() + prepared.evidence + AFTER_ANSWER;
+            helper.send(&ToHelper::Ended { report, answered: None }, until);
+            let returned = answer_with_cause(request, prepared, failure, helper, until);
             let answered = Answered { returned: Some(returned), duration: request.started.elapsed() };
-            helper.send(&ToHelper::Answered(answered));
+            let until = Instant::now() + patience;
+            helper.send(&ToHelper::Answered(answered), until);
+            until
         }
         _ => {
             streams::print(ended.map(|ended| ended.stdout.bytes()).unwrap_or_default());
             let answered = Answered { returned: None, duration: request.started.elapsed() };
-            helper.send(&ToHelper::Ended { report, answered: Some(answered) });
+            let until = Instant::now() + patience;
+            helper.send(&ToHelper::Ended { report, answered: Some(answered) }, until);
+            until
         }
     }
-    helper.finish(patience);
-    judged.status
 }
 
 /// Asks the helper for the cause, and returns the error with it.
@@ -139,8 +150,9 @@ fn answer_with_cause(
     prepared: &Prepared,
     failure: &Failure,
     helper: &Helper,
+    until: Instant,
 ) -> ErrorText {
-    let (bracket, waiting_for) = match helper.receive(prepared.evidence + AFTER_ANSWER) {
+    let (bracket, waiting_for) = match helper.receive(until) {
         Some(ToCaller::Diagnosed { bracket, waiting_for }) => (bracket, waiting_for),
         // The helper hangs, or could not be had: the text alone has to do.
         _ => (bracket::of(&reason::diagnose(&failure.happened, &[]), &request.id), None),

@@ -9,6 +9,7 @@ mod evidence;
 mod preflight;
 mod status;
 
+use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -42,14 +43,17 @@ pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
     let recorder = Recorder::new(request, socket);
     let findings = recorder.prepare();
     recorder.conclude(findings);
+    recorder.warn();
     leave()
 }
 
 /// Serves one call whose helper hangs, from the delegate's end.
 pub(super) fn run_late(request: &Request, socket: UnixStream) -> ! {
     let recorder = Recorder::new(request, socket);
-    recorder.journal.warn(&format!("call {}: what was to be done before the delegate hangs", request.id));
     recorder.conclude(Vec::new());
+    let late = "the checks before the delegate and the begin record were late";
+    recorder.journal.warn(&format!("call {}: {late}", request.id));
+    recorder.warn();
     leave()
 }
 
@@ -63,10 +67,14 @@ fn leave() -> ! {
 /// Lets go of the runtime's descriptors: nobody is to wait for a pipe that the helper still holds.
 fn detach(socket: &UnixStream) {
     close_all_but(socket.as_raw_fd());
-    // No file of ours must get the number of a stream that something may print to.
-    let _ = nix::unistd::dup2_stdin(socket);
-    let _ = nix::unistd::dup2_stdout(socket);
-    let _ = nix::unistd::dup2_stderr(socket);
+    // No file of ours must get the number of a stream that something may print to, and nothing must print to the socket.
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+        let _ = nix::unistd::dup2_stderr(&null);
+        // It may be one of the three.
+        std::mem::forget(null);
+    }
 }
 
 /// Closes every descriptor but one.
@@ -111,9 +119,6 @@ impl Recorder<'_> {
         let dir = settings.journal.dir.clone();
         std::panic::set_hook(Box::new(move |panic| log::warn(&dir, &panic.to_string())));
         let journal = Journal::new(&settings.journal, Redaction::new(&settings.redact));
-        for warning in &settings.warnings {
-            journal.warn(warning);
-        }
         let identity = draft::identity(&node, request);
         Recorder { subject: draft::subject(request), node, request, settings, journal, identity, socket }
     }
@@ -151,6 +156,13 @@ impl Recorder<'_> {
         let answered = answered.or_else(ask)?;
         self.end(circumstances, &report, findings, diagnosis, &answered);
         Some(())
+    }
+
+    /// Logs what was wrong in the settings; last, since the log may hang.
+    fn warn(&self) {
+        for warning in &self.settings.warnings {
+            self.journal.warn(warning);
+        }
     }
 
     fn append<T: Serialize>(&self, record: &T) {

@@ -7,6 +7,10 @@
     clippy::panic,
     reason = "a test that cannot go on has failed"
 )]
+#![allow(unsafe_code, reason = "a namespace is entered between fork and exec")]
+
+mod fail_open;
+mod mounts;
 
 mod cilium;
 mod conf_examples;

@@ -55,7 +55,7 @@ fn make_calls(place: &Place, make: impl Fn(usize) + Sync) {
             });
         }
     });
-    eventually(|| place.processes().is_empty().then_some(()));
+    place.has_come_to_rest();
 }
 
 fn is_well(ran: &Ran) {

@@ -14,6 +14,7 @@ mod cli_journal;
 mod cli_show;
 mod conf_examples;
 mod deadlines;
+mod fail_open;
 mod forwarder;
 mod inherited;
 mod journal_load;

@@ -3,6 +3,7 @@
 mod leftovers;
 pub mod processes;
 mod share;
+pub mod side_by_side;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -134,7 +135,12 @@ impl Place {
 
     /// Makes a plugin of a program of tests/programs.
     pub fn plugin_of(&self, name: &str, of: &str) {
-        self.executable(name, &fs::read(program(of)).unwrap(), 0o755);
+        self.install(name, &program(of));
+    }
+
+    /// Puts an executable beside the plugins.
+    fn install(&self, name: &str, executable: &Path) {
+        self.executable(name, &fs::read(executable).unwrap(), 0o755);
     }
 
     /// Puts a file among the plugins.
@@ -160,17 +166,19 @@ impl Place {
 
     /// The command line of cniscope, on this place's journal.
     pub fn cli(&self, arguments: &[&str]) -> Ran {
+        Place::cli_on(&self.path("log"), arguments)
+    }
+
+    /// The command line of cniscope, on the journal of another folder.
+    pub fn cli_on(journal: &Path, arguments: &[&str]) -> Ran {
         let started = Instant::now();
-        let child = spawn(&mut self.cli_command(arguments));
+        let child = spawn(&mut cli_command(journal, arguments));
         Ran::of(child.wait_with_output().unwrap(), started.elapsed())
     }
 
-    /// The same, not started yet.
+    /// The command line of cniscope on this place's journal, not started yet.
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(cniscope());
-        command.env_clear().args(arguments).arg("--journal").arg(self.path("log"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        cli_command(&self.path("log"), arguments)
     }
 
     /// Text in which this place is `PLACE`, and the id in `cniscope show <id>` is `ID`.
@@ -209,6 +217,13 @@ impl Place {
         assert_eq!(ends.len(), count, "{ends:#?}");
         ends
     }
+}
+
+fn cli_command(journal: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(cniscope());
+    command.env_clear().args(arguments).arg("--journal").arg(journal);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Every record of the journal in a folder, rotated files first.

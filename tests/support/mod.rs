@@ -71,7 +71,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output, took: Duration) -> Ran {
+    /// Of a process that has ended.
+    pub fn of(output: Output, took: Duration) -> Ran {
         use std::os::unix::process::ExitStatusExt as _;
         let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap());
         Ran { status, stdout: output.stdout, stderr: output.stderr, took }

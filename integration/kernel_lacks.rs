@@ -1,0 +1,42 @@
+//! Plugins whose links this kernel may not have: they work the same, or they fail the same.
+
+use serde_json::{Value, json};
+
+use crate::network::Network;
+use crate::world::World;
+
+/// Compares, whether or not it works.
+fn is_the_same(plugins: Value) {
+    let parent = |world: &World| {
+        world.sh("ip link add up0 type veth peer name up1; ip link set up0 up");
+    };
+    Network::of(plugins).prepared(parent).is_the_same(|version, steps| {
+        let add = steps.iter().find(|step| step.verb == "add").unwrap();
+        let lacks = add.stderr.ends_with(": operation not supported\n");
+        assert_eq!(add.status, i32::from(lacks), "{version}: {}", add.stderr);
+    });
+}
+
+fn ipam() -> Value {
+    json!({"type": "host-local", "subnet": "10.5.0.0/24"})
+}
+
+#[test]
+fn vlan() {
+    is_the_same(json!([{"type": "vlan", "master": "up0", "vlanId": 5, "ipam": ipam()}]));
+}
+
+#[test]
+fn ipvlan() {
+    is_the_same(json!([{"type": "ipvlan", "master": "up0", "ipam": ipam()}]));
+}
+
+#[test]
+fn dummy() {
+    is_the_same(json!([{"type": "dummy", "ipam": ipam()}]));
+}
+
+#[test]
+fn vrf() {
+    is_the_same(json!([{"type": "ptp", "ipam": ipam()}, {"type": "vrf", "vrfname": "blue"}]));
+}

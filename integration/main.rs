@@ -9,28 +9,28 @@
 )]
 #![allow(unsafe_code, reason = "a namespace is entered between fork and exec")]
 
-mod fail_open;
-mod mounts;
-
 mod cilium;
 mod conf_examples;
-#[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 mod containerd;
-mod image;
-mod journal;
-mod machine;
-mod plugins;
-mod podman;
+mod demo;
 mod dhcp;
+mod fail_open;
 mod failures;
 mod flannel;
+mod image;
+mod journal;
 mod kernel_lacks;
+mod machine;
+mod mounts;
 mod names;
 mod network;
+mod plugins;
+mod podman;
+mod readme;
 mod records;
 mod reference_plugins;
 mod snapshot;
+#[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod world;

@@ -23,7 +23,7 @@ fn scripts() -> Vec<(String, String)> {
     let (mut section, mut is_command) = (String::new(), false);
     for line in readme.lines() {
         match line {
-            _ if line.starts_with("## ") => section = line[3..].to_owned(),
+            _ if line.starts_with("## ") => line[3..].clone_into(&mut section),
             "```sh" => {
                 is_command = true;
                 scripts.push((section.clone(), String::new()));
@@ -55,7 +55,9 @@ fn what_the_readme_says_works() {
             "Switch it off, take it out"
         ]
     );
-    let script = |number: usize| format!("cd {}\nPATH=$PATH:/opt/cni/bin\n{}", env!("CARGO_MANIFEST_DIR"), scripts[number].1);
+    let script = |number: usize| {
+        format!("cd {}\nPATH=$PATH:/opt/cni/bin\n{}", env!("CARGO_MANIFEST_DIR"), scripts[number].1)
+    };
     let world = World::new();
     world.write(FILE, LIST);
     let is_recorded = |verb: &str| {

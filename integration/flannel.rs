@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::world::World;
 
 /// Writes what flanneld writes.
-fn flanneld(world: &World) {
+pub fn flanneld(world: &World) {
     world.write(
         "/run/flannel/subnet.env",
         "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::names::Names;
 use crate::snapshot;
-use crate::world::{POD, World};
+use crate::world::{Cnitool, POD, World};
 
 /// The versions of the specification that are in use.
 pub const VERSIONS: [&str; 4] = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"];
@@ -142,10 +142,7 @@ impl Network {
     /// Calls cnitool for the sandbox at this path.
     pub fn call(&self, world: &World, netns: &str, verb: &'static str, names: &mut Names) -> Step {
         let call = world.cnitool_in(netns, verb, NAME).env("CNI_IFNAME", self.ifname);
-        let (status, stdout, stderr) = call.env("CAP_ARGS", self.capabilities.to_string()).run().answer();
-        let stdout = names.replaced(&stdout);
-        let stderr = names.replaced(&stderr);
-        Step { verb, status, stdout, stderr, state: snapshot::take(world, names) }
+        step(world, verb, call.env("CAP_ARGS", self.capabilities.to_string()), names)
     }
 
     /// That cniscope was really there: an ADD of every wrapped entry is in the journal, in order, and no false alarm.
@@ -177,6 +174,14 @@ impl Network {
             );
         }
     }
+}
+
+/// Makes the call, and looks at what it leaves.
+pub fn step(world: &World, verb: &'static str, call: Cnitool, names: &mut Names) -> Step {
+    let (status, stdout, stderr) = call.run().answer();
+    let stdout = names.replaced(&stdout);
+    let stderr = names.replaced(&stderr);
+    Step { verb, status, stdout, stderr, state: snapshot::take(world, names) }
 }
 
 /// Compares two runs; of an error, without what cniscope has added.

@@ -194,7 +194,7 @@ impl Cnitool<'_> {
 }
 
 /// What `scripts/setup` has put below `.tools`.
-fn tool(name: &str) -> PathBuf {
+pub fn tool(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools").join(name);
     assert!(path.exists(), "{} is missing: run `make setup-test`", path.display());
     // The link may lead out of the repository; error texts are to be the same wherever it stands.

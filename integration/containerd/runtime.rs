@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::image;
 use crate::machine::{Machine, printed};
-use crate::plugins::{self, tool};
+use crate::plugins;
 use crate::support::{Place, eventually, spawn};
+use crate::world::tool;
 
 /// Where containerd listens.
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -113,7 +114,7 @@ version = 2
     }
 
     fn crictl_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.machine.command(tool("crictl"));
+        let mut command = self.machine.command(tool("bin/crictl"));
         command.arg("--config").arg(self.place.path("crictl.yaml")).args(arguments);
         command
     }

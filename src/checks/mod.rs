@@ -40,6 +40,9 @@ pub struct Check {
     pub about: &'static str,
     /// Whether there is anything to look at in this call.
     pub fits: fn(&Subject) -> bool,
+    /// Whether its quick look is cheap enough to be taken before every delegate that it fits. One that is not is taken
+    /// there only where it is set to deny.
+    pub before: bool,
     /// Whether it is worth looking again after the delegate failed. What the delegate itself makes is looked at before it
     /// only.
     pub after_failure: bool,
@@ -55,6 +58,7 @@ pub const TABLE: &[Check] = &[
         name: "plugin-binary",
         about: "the plugin, its ipam plugin and what it delegates to: there, executable, whole, for this machine",
         fits: |subject| !subject.plugin.is_empty(),
+        before: true,
         after_failure: true,
         of_the_node: false,
         look: plugin_binary::look,
@@ -63,6 +67,7 @@ pub const TABLE: &[Check] = &[
         name: "config",
         about: "the entry: required fields of known plugins, addresses, ranges, order of the chain",
         fits: |_| true,
+        before: true,
         after_failure: true,
         of_the_node: false,
         look: config::look,
@@ -71,6 +76,7 @@ pub const TABLE: &[Check] = &[
         name: "netns",
         about: "the sandbox's network namespace exists and is one",
         fits: |subject| matches!(subject.verb, Verb::Add | Verb::Check),
+        before: true,
         after_failure: true,
         of_the_node: false,
         look: netns::look,
@@ -79,6 +85,7 @@ pub const TABLE: &[Check] = &[
         name: "interface",
         about: "the interface is not yet in the sandbox",
         fits: interface::fits,
+        before: true,
         after_failure: false,
         of_the_node: false,
         look: interface::look,
@@ -87,6 +94,7 @@ pub const TABLE: &[Check] = &[
         name: "bridge",
         about: "the bridge: kind, address against the network's gateway, ports, MTU",
         fits: bridge::fits,
+        before: true,
         after_failure: true,
         of_the_node: true,
         look: bridge::look,
@@ -95,6 +103,7 @@ pub const TABLE: &[Check] = &[
         name: "ipam-pool",
         about: "host-local's pool: capacity, used, leaked, orphans, the lock's holder",
         fits: ipam_pool::fits,
+        before: true,
         after_failure: true,
         of_the_node: true,
         look: ipam_pool::look,
@@ -175,6 +184,7 @@ mod tests {
         name: "hangs",
         about: "",
         fits: |_| true,
+        before: true,
         after_failure: true,
         of_the_node: false,
         look: |_, _, _| {

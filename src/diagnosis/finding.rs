@@ -44,7 +44,7 @@ pub struct Finding {
     pub summary: String,
     /// The facts.
     pub evidence: Map<String, Value>,
-    /// The cause that a failure has for this.
+    /// The cause that a failure has for this. With `warn`, it confirms what a text says, and never replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// What to do, in order, with this node's own names.
@@ -85,6 +85,13 @@ impl Finding {
     #[must_use]
     pub fn fail(cause: Cause, summary: impl Into<String>) -> Finding {
         Finding { cause: Some(cause), ..Finding::new(Status::Fail, summary) }
+    }
+
+    /// Of this cause, if a call fails: what looks wrong does not make every call fail, but it explains one that did.
+    #[must_use]
+    pub fn explains(mut self, cause: Cause) -> Finding {
+        self.cause = Some(cause);
+        self
     }
 
     /// It could not look.

@@ -48,8 +48,18 @@ pub enum Happened {
     },
 }
 
-/// Causes that look like another one until the node is looked at: (what the text says, what the checks may find).
-const DEEPER: &[(Cause, Cause)] = &[(Cause::PluginCrashed, Cause::PluginNotExecutable)];
+/// A cause that looks like another one until the node is looked at.
+struct Deeper {
+    /// What the text says.
+    told: Cause,
+    /// Where this is not empty, the text has to have one of these words, in lower case.
+    words: &'static [&'static str],
+    /// What a check may find.
+    found: Cause,
+}
+
+const DEEPER: &[Deeper] =
+    &[Deeper { told: Cause::PluginCrashed, words: &[], found: Cause::PluginNotExecutable }];
 
 /// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
 /// says nothing.
@@ -63,11 +73,12 @@ pub fn checks_worth_running(happened: &Happened) -> Option<&'static [&'static st
 pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
     let Some(told) = told(happened, findings) else { return unknown(happened, findings) };
     let mut evidence = vec![told.evidence];
-    let failing = |cause| {
-        findings.iter().find(|finding| finding.status == Status::Fail && finding.cause == Some(cause))
+    let found = |status, cause| {
+        findings.iter().find(|finding| finding.status == status && finding.cause == Some(cause))
     };
-    let deeper = DEEPER.iter().filter(|(from, _)| *from == told.cause).find_map(|(_, to)| failing(*to));
-    let decisive = failing(told.cause).or(deeper);
+    let deeper = || deeper(told.cause, happened).find_map(|cause| found(Status::Fail, cause));
+    let decisive =
+        found(Status::Fail, told.cause).or_else(deeper).or_else(|| found(Status::Warn, told.cause));
     let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
     if let Some(finding) = decisive {
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
@@ -93,6 +104,22 @@ pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
         ruled_out: ruled_out(findings),
         fix,
     }
+}
+
+/// The causes that may stand behind what was told.
+fn deeper(told: Cause, happened: &Happened) -> impl Iterator<Item = Cause> {
+    let text = match happened {
+        Happened::Error { text } | Happened::NotStarted { text, .. } => text.to_lowercase(),
+        Happened::Crashed { printed, .. } | Happened::Interrupted { printed, .. } => printed.to_lowercase(),
+        Happened::Deadline { .. } | Happened::Denied { .. } => String::new(),
+    };
+    DEEPER
+        .iter()
+        .filter(move |deeper| {
+            deeper.told == told
+                && (deeper.words.is_empty() || deeper.words.iter().any(|word| text.contains(word)))
+        })
+        .map(|deeper| deeper.found)
 }
 
 /// What the texts and the way it ended tell, before the node is looked at.
@@ -246,6 +273,22 @@ mod tests {
         let diagnosis = diagnose(&crashed("boom"), &[binary]);
         assert_eq!(diagnosis.cause, Cause::PluginNotExecutable);
         assert_eq!(diagnosis.evidence[1], "check plugin-binary: x is cut short, which is the deeper cause");
+    }
+
+    #[test]
+    fn a_warning_confirms_a_text_and_never_replaces_it() {
+        let warned =
+            |cause| [finding("ipam-pool", Finding::warn("1 of 5 addresses is free").explains(cause))];
+        let diagnosis = diagnose(&error(FULL), &warned(Cause::IpamExhausted));
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::IpamExhausted, "1 of 5 addresses is free")
+        );
+        let diagnosis = diagnose(&error(FULL), &warned(Cause::SubnetEnvMissing));
+        assert_eq!(
+            (diagnosis.cause, diagnosis.summary.as_str()),
+            (Cause::IpamExhausted, "no address is left in the pool")
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject) -> Vec<Fi
     fitting
         .filter_map(|check| match settings.mode(check.name) {
             Mode::Off => None,
+            Mode::Warn if !check.before => None,
             Mode::Warn => Some(checks::run(check, node, subject, Depth::Quick)),
             // What decides about a call is looked at closely.
             Mode::Deny => Some(checks::run(check, node, subject, Depth::Full)),

@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod config;
 pub mod elf;
+pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;
 pub mod netns;
@@ -107,6 +108,15 @@ pub const TABLE: &[Check] = &[
         after_failure: true,
         of_the_node: true,
         look: ipam_pool::look,
+    },
+    Check {
+        name: "flannel",
+        about: "flannel's subnet.env, its vxlan device, the bridge inside the node's subnet, MTUs",
+        fits: flannel::fits,
+        before: true,
+        after_failure: true,
+        of_the_node: true,
+        look: flannel::look,
     },
 ];
 

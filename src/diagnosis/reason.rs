@@ -58,8 +58,12 @@ struct Deeper {
     found: Cause,
 }
 
-const DEEPER: &[Deeper] =
-    &[Deeper { told: Cause::PluginCrashed, words: &[], found: Cause::PluginNotExecutable }];
+const DEEPER: &[Deeper] = &[
+    Deeper { told: Cause::PluginCrashed, words: &[], found: Cause::PluginNotExecutable },
+    // Without its subnet, a flannel node has no pool, and its bridge an address of no network.
+    Deeper { told: Cause::IpamExhausted, words: &[], found: Cause::SubnetEnvMissing },
+    Deeper { told: Cause::BridgeAddressConflict, words: &[], found: Cause::SubnetEnvMissing },
+];
 
 /// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
 /// says nothing.
@@ -273,6 +277,23 @@ mod tests {
         let diagnosis = diagnose(&crashed("boom"), &[binary]);
         assert_eq!(diagnosis.cause, Cause::PluginNotExecutable);
         assert_eq!(diagnosis.evidence[1], "check plugin-binary: x is cut short, which is the deeper cause");
+    }
+
+    #[test]
+    fn a_full_pool_is_flannels_lost_subnet_unless_the_pool_is_really_full() {
+        let lost = finding("flannel", Finding::fail(Cause::SubnetEnvMissing, "subnet.env is missing"));
+        let diagnosis =
+            diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("no subnet.env")), lost.clone()]);
+        assert_eq!(diagnosis.cause, Cause::SubnetEnvMissing);
+        assert_eq!(
+            diagnosis.evidence,
+            [
+                "the error's text has “no ip addresses available in range set”",
+                "check flannel: subnet.env is missing, which is the deeper cause"
+            ]
+        );
+        let full = finding("ipam-pool", Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used"));
+        assert_eq!(diagnose(&error(FULL), &[lost, full]).cause, Cause::IpamExhausted);
     }
 
     #[test]

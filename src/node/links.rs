@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rtnetlink::Handle;
 use rtnetlink::packet_core::ErrorMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
 use super::{Node, netns};
 
@@ -30,6 +30,8 @@ pub struct Link {
     pub mtu: u32,
     /// The index of the bridge or bond that it is a port of.
     pub controller: Option<u32>,
+    /// The index of the link that it sends through: a vxlan's underlay, the parent of a vlan or macvlan.
+    pub lower: Option<u32>,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<IpNetwork>,
 }
@@ -71,6 +73,28 @@ impl Node {
                 link.addresses.extend(network(&address.attributes, address.header.prefix_len));
             }
             Ok(Some(link))
+        })
+    }
+
+    /// All links with their addresses, in this process' own network namespace.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn links(&self) -> Result<Vec<Link>, LinkError> {
+        asking(None, async |handle| {
+            let mut found: Vec<Link> = Vec::new();
+            let mut messages = handle.link().get().execute();
+            while let Some(message) = messages.try_next().await? {
+                found.push(read(&message));
+            }
+            let mut addresses = handle.address().get().execute();
+            while let Some(address) = addresses.try_next().await? {
+                let link = found.iter_mut().find(|link| link.index == address.header.index);
+                if let Some(link) = link {
+                    link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -142,16 +166,28 @@ fn read(message: &LinkMessage) -> Link {
             LinkAttribute::IfName(name) => name.clone_into(&mut link.name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.controller = Some(*index),
+            LinkAttribute::Link(index) => link.lower = Some(*index),
             LinkAttribute::LinkInfo(infos) => {
-                link.kind = infos.iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind.to_string()),
-                    _ => None,
-                });
+                for info in infos {
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
+                        LinkInfo::Data(InfoData::Vxlan(data)) => link.lower = link.lower.or(underlay(data)),
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }
     }
     link
+}
+
+/// The link below a vxlan, which names it among its own settings; 0 is none.
+fn underlay(data: &[InfoVxlan]) -> Option<u32> {
+    data.iter().find_map(|setting| match setting {
+        InfoVxlan::Link(index) => Some(*index).filter(|index| *index != 0),
+        _ => None,
+    })
 }
 
 /// The address with its prefix. `IFA_LOCAL` is the interface's own where both are given (rtnetlink(7)).
@@ -178,6 +214,13 @@ mod tests {
         let loopback = Node::this().link("lo", None).unwrap().unwrap();
         assert_eq!((loopback.index, loopback.name.as_str(), &loopback.kind), (1, "lo", &None));
         assert_eq!(Node::this().link("no-such-link", None).unwrap(), None);
+    }
+
+    #[test]
+    fn among_all_links_is_the_loopback_with_its_address() {
+        let links = Node::this().links().unwrap();
+        let loopback = links.iter().find(|link| link.name == "lo").unwrap();
+        assert!(loopback.addresses.contains(&"127.0.0.1/8".parse().unwrap()), "{loopback:?}");
     }
 
     #[test]

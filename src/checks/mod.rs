@@ -4,7 +4,9 @@
 //! `judge` decides, purely.
 
 pub mod bridge;
+pub mod calico;
 pub mod config;
+pub mod credentials;
 pub mod elf;
 pub mod flannel;
 pub mod interface;
@@ -117,6 +119,15 @@ pub const TABLE: &[Check] = &[
         after_failure: true,
         of_the_node: true,
         look: flannel::look,
+    },
+    Check {
+        name: "calico",
+        about: "what calico-node leaves for the plugin: nodename, MTU, kubeconfig and its token's life; IPAM's lock; the agent",
+        fits: calico::fits,
+        before: true,
+        after_failure: true,
+        of_the_node: true,
+        look: calico::look,
     },
 ];
 

@@ -3,6 +3,9 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::Node;
 
@@ -32,6 +35,25 @@ impl Node {
     #[must_use]
     pub fn process(&self, pid: u32) -> Option<Process> {
         parse_stat(&self.read_text(&proc_path(pid, "stat")).ok()?)
+    }
+
+    /// The processes with one of these names, which are cut to 15 bytes. `None` if no process can be seen.
+    #[must_use]
+    pub fn processes_named(&self, names: &[&str]) -> Option<Vec<Process>> {
+        let ids = self.process_ids();
+        let named = |process: &Process| names.contains(&process.name.as_str());
+        (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| self.process(id)).filter(named).collect())
+    }
+
+    /// How long ago a process started. `None` if the kernel does not tell.
+    #[must_use]
+    pub fn age(&self, process: &Process) -> Option<Duration> {
+        let uptime = self.read_text("/proc/uptime".as_ref()).ok()?;
+        let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok()??;
+        let started =
+            Duration::from_millis(process.start_ticks.checked_mul(1000)? / u64::try_from(ticks).ok()?);
+        Some(Duration::try_from_secs_f64(uptime).ok()?.saturating_sub(started))
     }
 
     /// The id of this boot. Empty if the kernel does not tell.
@@ -120,5 +142,8 @@ mod tests {
         assert_eq!(process.pid, std::process::id());
         assert!(node.process_ids().contains(&process.pid));
         assert_eq!(node.process(u32::MAX), None);
+        assert!(node.age(&process).unwrap() < Duration::from_hours(1));
+        assert!(node.processes_named(&[&process.name]).unwrap().contains(&process));
+        assert_eq!(node.processes_named(&["no-such-process"]), Some(Vec::new()));
     }
 }

@@ -72,7 +72,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The kernel denies the plugin itself an operation: it does not run as root, lacks a capability such as \
                 CAP_NET_ADMIN, or SELinux, AppArmor or seccomp stops it. \
                 The file or link that the text names is the one to look at.",
-        checks: &["kernel", "limits", "disk"],
+        checks: &["kernel", "limits", "disk", "sysctl"],
         fix: &[
             safe("look for denials in the audit log: ausearch -m avc, dmesg"),
             safe(
@@ -106,7 +106,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a state file or folder is unusable",
         about: "A file of the plugin's or the runtime's state is corrupt, empty, of the wrong type or missing, or its file \
                 system is read-only or damaged. It often follows a power cut or a disk error.",
-        checks: &["disk", "leftovers"],
+        checks: &["disk", "leftovers", "calico"],
         fix: &[
             safe("look at the path that the text names, and at dmesg for disk errors"),
             safe("if the file system turned read-only, repair it before anything else"),

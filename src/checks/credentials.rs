@@ -5,6 +5,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use time::{Date, Month, PrimitiveDateTime, Time};
 
+/// DER's tag of a certificate's version, which old ones lack.
+const VERSION: u8 = 0xa0;
+/// DER's tag of a date with two digits of the year.
+const UTC_TIME: u8 = 0x17;
+
 /// When a credential is valid. What is not told is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Validity {
@@ -62,7 +67,6 @@ fn certificate(pem: &[u8]) -> Option<Validity> {
     let der = base64(&body)?;
     let (_, certificate, _) = element(&der)?;
     let (_, mut rest, _) = element(certificate)?;
-    const VERSION: u8 = 0xa0;
     if element(rest)?.0 == VERSION {
         rest = element(rest)?.2;
     }
@@ -80,13 +84,12 @@ fn certificate(pem: &[u8]) -> Option<Validity> {
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..0x80 => (usize::from(first), rest),
-        _ => {
-            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let read = |length: usize, digit: &u8| length.checked_mul(256)?.checked_add((*digit).into());
-            (digits.iter().try_fold(0, read)?, rest)
-        }
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        let read = |length: usize, digit: &u8| length.checked_mul(256)?.checked_add((*digit).into());
+        (digits.iter().try_fold(0, read)?, rest)
     };
     let (content, rest) = rest.split_at_checked(length)?;
     Some((tag, content, rest))
@@ -94,7 +97,6 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 /// `YYMMDDhhmmssZ` (UTCTime), or with four digits of the year (GeneralizedTime).
 fn date(tag: u8, content: &[u8]) -> Option<SystemTime> {
-    const UTC_TIME: u8 = 0x17;
     let text = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
     let (year, rest) = text.split_at_checked(if tag == UTC_TIME { 2 } else { 4 })?;
     let mut year: i32 = year.parse().ok()?;

@@ -5,6 +5,7 @@
 
 pub mod bridge;
 pub mod calico;
+pub mod cni_version;
 pub mod config;
 pub mod credentials;
 pub mod elf;
@@ -34,6 +35,17 @@ pub enum Depth {
     Full,
 }
 
+/// When a check looks after the delegate failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Never: what the delegate itself makes is looked at before it only.
+    Never,
+    /// Where what the text tells has this check among those that can confirm it.
+    Named,
+    /// Also where the text tells nothing.
+    Always,
+}
+
 /// A check.
 #[derive(Debug)]
 pub struct Check {
@@ -46,9 +58,8 @@ pub struct Check {
     /// Whether its quick look is cheap enough to be taken before every delegate that it fits. One that is not is taken
     /// there only where it is set to deny.
     pub before: bool,
-    /// Whether it is worth looking again after the delegate failed. What the delegate itself makes is looked at before it
-    /// only.
-    pub after_failure: bool,
+    /// When it looks after the delegate failed.
+    pub after: After,
     /// Whether it tells of the node and the network rather than of the call: then calls that fail together share it.
     pub of_the_node: bool,
     /// Looks, and judges.
@@ -62,7 +73,7 @@ pub const TABLE: &[Check] = &[
         about: "the plugin, its ipam plugin and what it delegates to: there, executable, whole, for this machine",
         fits: |subject| !subject.plugin.is_empty(),
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: false,
         look: plugin_binary::look,
     },
@@ -71,16 +82,26 @@ pub const TABLE: &[Check] = &[
         about: "the entry: required fields of known plugins, addresses, ranges, order of the chain",
         fits: |_| true,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: false,
         look: config::look,
+    },
+    Check {
+        name: "cni-version",
+        about: "the configuration's version against those that its plugins answer to VERSION",
+        fits: |subject| !subject.plugin.is_empty(),
+        before: false,
+        // It starts the plugins.
+        after: After::Named,
+        of_the_node: true,
+        look: cni_version::look,
     },
     Check {
         name: "netns",
         about: "the sandbox's network namespace exists and is one",
         fits: |subject| matches!(subject.verb, Verb::Add | Verb::Check),
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: false,
         look: netns::look,
     },
@@ -89,7 +110,7 @@ pub const TABLE: &[Check] = &[
         about: "the interface is not yet in the sandbox",
         fits: interface::fits,
         before: true,
-        after_failure: false,
+        after: After::Never,
         of_the_node: false,
         look: interface::look,
     },
@@ -98,7 +119,7 @@ pub const TABLE: &[Check] = &[
         about: "the bridge: kind, address against the network's gateway, ports, MTU",
         fits: bridge::fits,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: true,
         look: bridge::look,
     },
@@ -107,7 +128,7 @@ pub const TABLE: &[Check] = &[
         about: "host-local's pool: capacity, used, leaked, orphans, the lock's holder",
         fits: ipam_pool::fits,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: true,
         look: ipam_pool::look,
     },
@@ -116,7 +137,7 @@ pub const TABLE: &[Check] = &[
         about: "flannel's subnet.env, its vxlan device, the bridge inside the node's subnet, MTUs",
         fits: flannel::fits,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: true,
         look: flannel::look,
     },
@@ -125,7 +146,7 @@ pub const TABLE: &[Check] = &[
         about: "what calico-node leaves for the plugin: nodename, MTU, kubeconfig and its token's life; IPAM's lock; the agent",
         fits: calico::fits,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: true,
         look: calico::look,
     },
@@ -206,7 +227,7 @@ mod tests {
         about: "",
         fits: |_| true,
         before: true,
-        after_failure: true,
+        after: After::Always,
         of_the_node: false,
         look: |_, _, _| {
             std::thread::sleep(Duration::from_mins(1));

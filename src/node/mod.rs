@@ -11,6 +11,7 @@ mod groups;
 pub mod links;
 pub mod locks;
 pub mod netns;
+pub mod plugin_versions;
 pub mod processes;
 pub mod sandboxes;
 pub mod stall;

@@ -41,8 +41,8 @@ impl Node {
     #[must_use]
     pub fn processes_named(&self, names: &[&str]) -> Option<Vec<Process>> {
         let ids = self.process_ids();
-        let named = |process: &Process| names.contains(&process.name.as_str());
-        (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| self.process(id)).filter(named).collect())
+        let is_one = |process: &Process| names.contains(&process.name.as_str());
+        (!ids.is_empty()).then(|| ids.into_iter().filter_map(|id| self.process(id)).filter(is_one).collect())
     }
 
     /// How long ago a process started. `None` if the kernel does not tell.

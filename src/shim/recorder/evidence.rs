@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
 
 use crate::checks::subject::Subject;
-use crate::checks::{self, Check, Depth};
+use crate::checks::{self, After, Check, Depth};
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::{Finding, Status};
 use crate::diagnosis::reason::{self, Happened};
@@ -39,10 +39,12 @@ pub(super) fn gather(
 ) -> Vec<Finding> {
     let worth = reason::checks_worth_running(happened);
     let is_wanted = |check: &&Check| {
-        check.after_failure
-            && settings.mode(check.name) != Mode::Off
-            && (check.fits)(subject)
-            && worth.is_none_or(|worth| worth.contains(&check.name))
+        let is_worth = match check.after {
+            After::Never => false,
+            After::Named => worth.is_some_and(|worth| worth.contains(&check.name)),
+            After::Always => worth.is_none_or(|worth| worth.contains(&check.name)),
+        };
+        is_worth && settings.mode(check.name) != Mode::Off && (check.fits)(subject)
     };
     let wanted: Vec<&'static Check> = checks::TABLE.iter().filter(is_wanted).collect();
     if settings.evidence.is_zero() || wanted.is_empty() {

@@ -1,0 +1,186 @@
+//! What a plugin answers to VERSION.
+//!
+//! It is the one question for which a program of the node is started: the specification makes VERSION free of effects, and
+//! runtimes ask it whenever they load a configuration.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::{Node, bounded};
+use crate::digest::sha256;
+
+/// Answers, by path, size and time of the binary.
+const CACHE: &str = "/run/cniscope/versions";
+/// A plugin that has not answered is killed then.
+const LIMIT: Duration = Duration::from_secs(1);
+/// More of an answer is not read.
+const MAX_ANSWER: u64 = 64 * 1024;
+/// What libcni writes to the plugin (`pkg/invoke/exec.go`, `GetVersionInfo`).
+const QUESTION: &[u8] = br#"{"cniVersion":"1.1.0"}"#;
+
+impl Node {
+    /// The versions that the plugin at `path` supports, in its own order.
+    ///
+    /// # Errors
+    /// Why it does not tell.
+    pub fn plugin_versions(&self, path: &Path) -> Result<Vec<String>, String> {
+        if !self.is_this() {
+            return Err("plugins of another root are not started".to_owned());
+        }
+        answer_of(path, Path::new(CACHE))
+    }
+}
+
+fn answer_of(path: &Path, cache: &Path) -> Result<Vec<String>, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let of = (path, metadata.size(), metadata.mtime(), metadata.mtime_nsec());
+    let cached = cache.join(sha256(format!("{of:?}").as_bytes()));
+    let known = Node::this().read(&cached, MAX_ANSWER).ok();
+    if let Some(versions) = known.and_then(|answer| parse(&answer)) {
+        return Ok(versions);
+    }
+    let answer = ask(path)?;
+    let versions = parse(&answer).ok_or("it printed no answer to VERSION")?;
+    keep(&cached, &answer);
+    Ok(versions)
+}
+
+/// The list in an answer. Plugins of before the list print nothing of the kind.
+fn parse(answer: &[u8]) -> Option<Vec<String>> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let versions = answer["supportedVersions"].as_array()?.iter();
+    Some(versions.filter_map(|version| version.as_str().map(str::to_owned)).collect())
+}
+
+fn ask(path: &Path) -> Result<Vec<u8>, String> {
+    let mut child = start(path).map_err(|error| error.to_string())?;
+    let stdout = child.stdout.take();
+    let read = bounded::run(LIMIT, move || {
+        let mut answer = Vec::new();
+        stdout.map(|stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));
+        answer
+    });
+    // What it has started is ended with it, and a plugin that has answered has nothing more to do.
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let _ = group.map(|group| killpg(group, Signal::SIGKILL));
+    let _ = child.wait();
+    read.ok_or_else(|| format!("it did not answer VERSION within {} s", LIMIT.as_secs()))
+}
+
+#[allow(unsafe_code, reason = "a plugin that hangs must not outlive the process that asks")]
+fn start(path: &Path) -> std::io::Result<Child> {
+    let mut question = File::from(memfd_create(c"question", MFdFlags::MFD_CLOEXEC)?);
+    question.write_all(QUESTION)?;
+    question.rewind()?;
+    let mut command = Command::new(path);
+    let of_the_call = std::env::vars_os().map(|(name, _)| name);
+    for name in of_the_call.filter(|name| name.as_encoded_bytes().starts_with(b"CNI_")) {
+        command.env_remove(name);
+    }
+    command.env("CNI_COMMAND", "VERSION").current_dir("/").process_group(0);
+    command.stdin(question).stdout(Stdio::piped()).stderr(Stdio::null());
+    // SAFETY: one system call, which takes no lock and allocates nothing.
+    unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
+    command.spawn()
+}
+
+/// Written beside and renamed, so that nobody reads half of it. If it cannot be kept, the plugin is asked again.
+fn keep(path: &Path, answer: &[u8]) {
+    let Some(folder) = path.parent() else { return };
+    let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let new: PathBuf = path.with_extension(std::process::id().to_string());
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let written = options.open(&new).and_then(|mut file| file.write_all(answer));
+    if written.and_then(|()| std::fs::rename(&new, path)).is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Instant;
+
+    /// Asks a plugin of a shell script, again where another test's child still holds its file open for writing.
+    fn asked(folder: &Path, script: &str) -> Result<Vec<String>, String> {
+        let plugin = folder.join("plugin");
+        std::fs::write(&plugin, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for _ in 0..500 {
+            match answer_of(&plugin, &folder.join("cache")) {
+                Err(why) if why.contains("Text file busy") => std::thread::sleep(Duration::from_millis(10)),
+                answer => return answer,
+            }
+        }
+        panic!("{} stays busy", plugin.display());
+    }
+
+    fn answer(script: &str) -> Result<Vec<String>, String> {
+        asked(tempfile::tempdir().unwrap().path(), script)
+    }
+
+    #[test]
+    fn a_plugin_is_asked_as_libcni_asks() {
+        let script = r#"read -r question || true; [ "$question" = '{"cniVersion":"1.1.0"}' ] || exit 1
+            echo "{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"0.4.0\",\"$CNI_COMMAND$CNI_PATH\"]}""#;
+        assert_eq!(answer(script), Ok(vec!["0.4.0".to_owned(), "VERSION".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told() {
+        for script in ["exit 1", "echo no", "echo '{}'", "cat /dev/zero"] {
+            assert_eq!(answer(script), Err("it printed no answer to VERSION".to_owned()), "{script}");
+        }
+        let missing = answer_of(Path::new("/no/plugin"), Path::new("/no/cache")).unwrap_err();
+        assert_eq!(missing, "No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn a_plugin_that_hangs_is_killed_with_what_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let started = Instant::now();
+        let answer = asked(folder.path(), &format!("sleep 600 & echo $! > {}; wait", pid.display()));
+        assert_eq!(answer, Err("it did not answer VERSION within 1 s".to_owned()));
+        assert!(started.elapsed() < Duration::from_mins(1));
+        let sleeping: u32 = std::fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+        let is_gone = |_: &i32| Node::this().process(sleeping).is_none_or(|process| process.state == 'Z');
+        let wait = |step: i32| {
+            std::thread::sleep(Duration::from_millis(10));
+            step
+        };
+        assert!((0..1000).map(wait).any(|step| is_gone(&step)), "{sleeping} still runs");
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_the_binary_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("count");
+        let script = format!("echo x >> {}; echo '{{\"supportedVersions\":[\"1.0.0\"]}}'", count.display());
+        let times = || std::fs::read_to_string(&count).unwrap().lines().count();
+        assert_eq!(asked(folder.path(), &script), Ok(vec!["1.0.0".to_owned()]));
+        let again = answer_of(&folder.path().join("plugin"), &folder.path().join("cache"));
+        assert_eq!((again, times()), (Ok(vec!["1.0.0".to_owned()]), 1));
+        asked(folder.path(), &format!("{script} # changed")).unwrap();
+        assert_eq!(times(), 2);
+    }
+
+    #[test]
+    fn nothing_of_another_root_is_started() {
+        let answer = Node::at(Path::new("/tmp")).plugin_versions(Path::new("/bin/true"));
+        assert_eq!(answer, Err("plugins of another root are not started".to_owned()));
+    }
+}

@@ -27,3 +27,4 @@ mod starting;
 mod support;
 mod traffic;
 mod unrecorded;
+mod waiting;

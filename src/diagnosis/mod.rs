@@ -6,6 +6,7 @@
 pub mod bracket;
 pub mod catalogue;
 pub mod finding;
+pub mod peers;
 pub mod reason;
 pub mod signatures;
 pub mod waiting;

@@ -1,10 +1,15 @@
 //! File locks, read from `/proc/locks`.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Node;
+use super::processes::proc_path;
+
+/// The most open files of a process that are looked at.
+const MAX_FILES: usize = 4096;
 
 /// A process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub struct Holder {
     pub pid: u32,
     /// Its name; empty if it is gone or hidden.
     pub name: String,
+    /// Its command line, as far as it is kept; empty if it is gone or hidden.
+    pub command_line: String,
 }
 
 impl fmt::Display for Holder {
@@ -25,17 +32,37 @@ impl Node {
     /// Who holds a lock on the file at `path`.
     #[must_use]
     pub fn lock_holder(&self, path: &Path) -> Option<Holder> {
-        let inode = self.metadata(path).ok()?.ino();
+        let file = self.metadata(path).ok()?;
         let locks = self.read_text("/proc/locks".as_ref()).ok()?;
-        let pid = parse_locks(&locks).into_iter().find(|lock| lock.inode == inode && !lock.waits)?.pid;
+        let of_it = |lock: &Lock| !lock.waits && lock.inode == file.ino() && self.is_on(lock, &file);
+        Some(self.holder(parse_locks(&locks).into_iter().find(of_it)?.pid))
+    }
+
+    /// A process that holds a lock, with what is known of it.
+    pub(super) fn holder(&self, pid: u32) -> Holder {
         let name = self.process(pid).map(|process| process.name).unwrap_or_default();
-        Some(Holder { pid, name })
+        Holder { pid, name, command_line: self.command_line(pid) }
+    }
+
+    /// Whether a lock with the inode of a file is one on that very file: small inodes are there once in every tmpfs. Some file
+    /// systems show another device there than stat(2) does; then the file that the holder has open tells.
+    fn is_on(&self, lock: &Lock, file: &Metadata) -> bool {
+        let (major, minor) = (libc::major(file.dev()), libc::minor(file.dev()));
+        if lock.device == format!("{major:02x}:{minor:02x}") {
+            return true;
+        }
+        let folder = proc_path(lock.pid, "fd");
+        let files = self.list(&folder, MAX_FILES).unwrap_or_default().names;
+        let is_it = |open: Metadata| open.dev() == file.dev() && open.ino() == file.ino();
+        files.iter().filter_map(|name| self.metadata(&folder.join(name)).ok()).any(is_it)
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lock {
     pub(super) pid: u32,
+    /// `major:minor`, in hexadecimal.
+    pub(super) device: String,
     pub(super) inode: u64,
     pub(super) waits: bool,
 }
@@ -49,8 +76,13 @@ pub(super) fn parse_locks(text: &str) -> Vec<Lock> {
         if waits {
             fields.remove(1);
         }
-        let inode = fields.get(5)?.rsplit(':').next()?.parse().ok()?;
-        Some(Lock { pid: fields.get(4)?.parse().ok()?, inode, waits })
+        let (device, inode) = fields.get(5)?.rsplit_once(':')?;
+        Some(Lock {
+            pid: fields.get(4)?.parse().ok()?,
+            device: device.to_owned(),
+            inode: inode.parse().ok()?,
+            waits,
+        })
     };
     text.lines().filter_map(lock).collect()
 }
@@ -66,8 +98,8 @@ mod tests {
         assert_eq!(
             parse_locks(text),
             [
-                Lock { pid: 4172, inode: 131_084, waits: false },
-                Lock { pid: 4180, inode: 131_084, waits: true }
+                Lock { pid: 4172, device: "fe:00".into(), inode: 131_084, waits: false },
+                Lock { pid: 4180, device: "fe:00".into(), inode: 131_084, waits: true }
             ]
         );
     }

@@ -10,11 +10,14 @@ pub mod files;
 mod groups;
 pub mod links;
 pub mod locks;
+mod modules;
+mod netlink;
 pub mod netns;
 pub mod plugin_versions;
 pub mod processes;
 pub mod sandboxes;
 pub mod stall;
+mod unix_sockets;
 
 use std::path::{Path, PathBuf};
 

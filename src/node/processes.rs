@@ -9,6 +9,9 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use super::Node;
 
+/// More of a command line is not kept, in bytes.
+const MAX_COMMAND_LINE: u64 = 1024;
+
 /// What `/proc/<pid>/stat` tells of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -54,6 +57,13 @@ impl Node {
         let started =
             Duration::from_millis(process.start_ticks.checked_mul(1000)? / u64::try_from(ticks).ok()?);
         Some(Duration::try_from_secs_f64(uptime).ok()?.saturating_sub(started))
+    }
+
+    /// A process' command line, of which more than a kilobyte is not kept. Empty if there is none.
+    #[must_use]
+    pub fn command_line(&self, pid: u32) -> String {
+        let words = self.read_start(&proc_path(pid, "cmdline"), MAX_COMMAND_LINE).unwrap_or_default();
+        String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned()
     }
 
     /// The id of this boot. Empty if the kernel does not tell.

@@ -2,21 +2,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Node;
-use super::locks::parse_locks;
+use super::locks::{Lock, parse_locks};
 use super::processes::proc_path;
+use super::unix_sockets::{self, UnixSockets};
 
 /// The most processes of a tree, and threads of a process, that are looked at.
 const MAX_TASKS: usize = 64;
 /// The most open files of a process that are looked at.
 const MAX_FILES: usize = 1024;
-/// More of a command line is not kept, in bytes.
-const MAX_COMMAND_LINE: u64 = 1024;
+/// The longest `struct sockaddr_un`, in bytes.
+const MAX_ADDRESS: usize = 110;
 
 /// A process tree at one moment; the delegate itself comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,17 +43,17 @@ pub struct Stalled {
     pub wchan: BTreeMap<String, usize>,
     /// The number of the system call that its main thread is in, with its arguments, as in `/proc/<pid>/syscall`.
     pub syscall: String,
-    /// Its TCP connections.
+    /// Its connections by TCP and by unix sockets.
     pub connections: Vec<Connection>,
     /// The file lock that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for_lock: Option<LockWait>,
 }
 
-/// A TCP connection.
+/// A connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
-    /// The other side.
+    /// The other side: an address with its port, or the path of a unix socket.
     pub peer: String,
     /// `connecting`, `established` or another state's number.
     pub state: String,
@@ -65,21 +66,32 @@ pub struct LockWait {
     pub path: String,
     /// Who holds it.
     pub holder_pid: u32,
-    /// The name of who holds it.
+    /// The name of who holds it; empty if that process is gone.
     pub holder_name: String,
+    /// Its command line.
+    pub holder_command: String,
+}
+
+/// What is read once for all processes.
+struct NodeWide {
+    locks: Vec<Lock>,
+    unix_sockets: UnixSockets,
 }
 
 impl Node {
     /// Looks at the processes that `pid` has started, and those that they have, but for `helper`.
     #[must_use]
     pub fn stall_snapshot(&self, pid: u32, helper: u32) -> Snapshot {
-        let locks = self.read_text("/proc/locks".as_ref()).unwrap_or_default();
+        let node_wide = NodeWide {
+            locks: parse_locks(&self.read_text("/proc/locks".as_ref()).unwrap_or_default()),
+            unix_sockets: self.unix_sockets(),
+        };
         let mut snapshot = Snapshot::default();
         let mut waiting: VecDeque<u32> = self.children(pid, &self.tasks(pid)).into();
         waiting.retain(|child| *child != helper);
         while let Some(pid) = waiting.pop_front().filter(|_| snapshot.processes.len() < MAX_TASKS) {
             let tasks = self.tasks(pid);
-            snapshot.processes.extend(self.stalled(pid, &tasks, &locks));
+            snapshot.processes.extend(self.stalled(pid, &tasks, &node_wide));
             waiting.extend(self.children(pid, &tasks));
         }
         snapshot
@@ -102,10 +114,9 @@ impl Node {
             .collect()
     }
 
-    fn stalled(&self, pid: u32, tasks: &[u32], locks: &str) -> Option<Stalled> {
+    fn stalled(&self, pid: u32, tasks: &[u32], node_wide: &NodeWide) -> Option<Stalled> {
         let process = self.process(pid)?;
         let read = |file: &str| self.read_text(&proc_path(pid, file)).unwrap_or_default();
-        let command_line = self.read_start(&proc_path(pid, "cmdline"), MAX_COMMAND_LINE).unwrap_or_default();
         let mut wchan = BTreeMap::new();
         for task in tasks {
             let place = read(&format!("task/{task}/wchan"));
@@ -117,16 +128,16 @@ impl Node {
             pid,
             parent: process.parent,
             name: process.name,
-            command_line: String::from_utf8_lossy(&command_line).replace('\0', " ").trim_end().to_owned(),
+            command_line: self.command_line(pid),
             state: process.state.to_string(),
             wchan,
             syscall: read("syscall"),
-            connections: self.connections(pid),
-            waits_for_lock: self.lock_wait(pid, locks),
+            connections: self.connections(pid, tasks, &node_wide.unix_sockets),
+            waits_for_lock: self.lock_wait(pid, &node_wide.locks),
         })
     }
 
-    fn connections(&self, pid: u32) -> Vec<Connection> {
+    fn connections(&self, pid: u32, tasks: &[u32], unix_sockets: &UnixSockets) -> Vec<Connection> {
         let folder = proc_path(pid, "fd");
         let files = self.list(&folder, MAX_FILES).unwrap_or_default().names;
         let inode = |name: &std::ffi::OsString| {
@@ -140,25 +151,67 @@ impl Node {
         let tables =
             ["net/tcp", "net/tcp6"].map(|table| self.read_text(&proc_path(pid, table)).unwrap_or_default());
         let lines = tables.iter().flat_map(|table| table.lines().skip(1));
-        lines
+        let by_tcp = lines
             .filter_map(parse_connection)
             .filter(|(inode, _)| inodes.contains(inode))
-            .map(|(_, found)| found)
-            .collect()
+            .map(|(_, found)| found);
+        let connecting = tasks.iter().filter_map(|task| self.unix_connect(pid, *task));
+        let connecting = connecting.map(|peer| Connection { peer, state: "connecting".to_owned() });
+        let connected = inodes.iter().filter_map(|inode| unix_sockets.server_of(*inode));
+        let connected =
+            connected.map(|peer| Connection { peer: peer.to_owned(), state: "established".to_owned() });
+        by_tcp.chain(connecting).chain(connected).collect()
     }
 
-    fn lock_wait(&self, pid: u32, locks: &str) -> Option<LockWait> {
-        let locks = parse_locks(locks);
+    /// The unix socket that a thread waits in connect(2) for: its name stands in the call's argument and nowhere else.
+    fn unix_connect(&self, pid: u32, task: u32) -> Option<String> {
+        let file = proc_path(pid, &format!("task/{task}/syscall"));
+        let before = self.read_text(&file).ok()?;
+        let (address, length) = connect_argument(&before)?;
+        let memory = self.open_file(&proc_path(pid, "mem")).ok()?.file;
+        let mut argument = [0; MAX_ADDRESS];
+        let argument = argument.get_mut(..length)?;
+        memory.read_exact_at(argument, address).ok()?;
+        // Had it gone on meanwhile, other things could stand there now.
+        let is_still_there = self.read_text(&file).is_ok_and(|after| after == before);
+        is_still_there.then(|| unix_address(argument)).flatten()
+    }
+
+    fn lock_wait(&self, pid: u32, locks: &[Lock]) -> Option<LockWait> {
         let wait = locks.iter().find(|lock| lock.pid == pid && lock.waits)?;
-        let holder = locks.iter().find(|lock| lock.inode == wait.inode && !lock.waits)?.pid;
+        let holds = |lock: &&Lock| !lock.waits && lock.inode == wait.inode && lock.device == wait.device;
+        let holder = self.holder(locks.iter().find(holds)?.pid);
         let folder = proc_path(pid, "fd");
         let files = self.list(&folder, MAX_FILES).unwrap_or_default().names;
         let is_locked = |path: &Path| self.metadata(path).is_ok_and(|metadata| metadata.ino() == wait.inode);
         let path = files.iter().map(|name| folder.join(name)).find(|path| is_locked(path))?;
         let path = self.link_target(&path)?.display().to_string();
-        let holder_name = self.process(holder).map(|process| process.name).unwrap_or_default();
-        Some(LockWait { path, holder_pid: holder, holder_name })
+        Some(LockWait {
+            path,
+            holder_pid: holder.pid,
+            holder_name: holder.name,
+            holder_command: holder.command_line,
+        })
     }
+}
+
+/// Where a thread in connect(2) has its address, and how long that is. The line of `/proc/<pid>/syscall` has the number of the
+/// call and its arguments.
+fn connect_argument(line: &str) -> Option<(u64, usize)> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next()?.parse() != Ok(libc::SYS_connect) {
+        return None;
+    }
+    let mut arguments = words.skip(1).map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+    let (address, length) = (arguments.next()??, arguments.next()??);
+    Some((address, usize::try_from(length).ok()?.min(MAX_ADDRESS)))
+}
+
+/// The name in a `struct sockaddr_un`.
+fn unix_address(address: &[u8]) -> Option<String> {
+    let (family, path) = address.split_at_checked(2)?;
+    let is_unix = i32::from(u16::from_ne_bytes([family[0], family[1]])) == libc::AF_UNIX;
+    is_unix.then(|| unix_sockets::name(path)).filter(|name| !name.is_empty())
 }
 
 /// A line of `/proc/net/tcp` or `tcp6` (proc_net(5)): the inode of the socket, and its other side.
@@ -209,6 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn the_argument_of_connect_is_found() {
+        let line = format!("{} 0x3 0x7ffd10 0x6e 0x0 0x0 0x0 0x7ffd00 0x7f00", libc::SYS_connect);
+        assert_eq!(connect_argument(&line), Some((0x7f_fd10, 0x6e)));
+        for line in ["running", "-1 0x7ffd00 0x7f00", "1000000 0x3 0x7ffd10 0x6e", ""] {
+            assert_eq!(connect_argument(line), None, "{line}");
+        }
+        let unix = |path: &[u8]| [&1_u16.to_ne_bytes(), path].concat();
+        assert_eq!(unix_address(&unix(b"/run/a.sock\0junk")).as_deref(), Some("/run/a.sock"));
+        assert_eq!(unix_address(&unix(b"")), None);
+        assert_eq!(unix_address(&2_u16.to_ne_bytes()), None);
+        assert_eq!(unix_address(b"x"), None);
+    }
+
+    #[test]
     fn a_process_that_waits_for_a_lock_is_seen_with_its_holder() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let held = Flock::lock(file.reopen().unwrap(), FlockArg::LockExclusive).unwrap();
@@ -233,5 +300,6 @@ mod tests {
             (wait.path.as_str(), wait.holder_pid),
             (file.path().to_str().unwrap(), std::process::id())
         );
+        assert_eq!(wait.holder_command, node.command_line(std::process::id()));
     }
 }

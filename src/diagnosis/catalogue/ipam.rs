@@ -73,7 +73,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the service that hands out addresses does not answer",
         about: "The ipam plugin asks a daemon or a data store for an address (the DHCP daemon, AWS ipamd, azure-cns, etcd, \
                 whereabouts' lease) and gets no answer. The service is down, still starting, overloaded or locked.",
-        checks: &["agent", "apiserver", "runtime"],
+        checks: &["agent", "apiserver", "runtime", "ipam-pool"],
         fix: &[
             safe("see whether the IPAM's daemon runs on this node and read its log"),
             safe("start it (dhcp: systemctl start cni-dhcp), or restart its Pod on this node"),

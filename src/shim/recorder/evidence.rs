@@ -15,7 +15,6 @@ use crate::checks::subject::Subject;
 use crate::checks::{self, After, Check, Depth};
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::{Finding, Status};
-use crate::diagnosis::reason::{self, Happened};
 use crate::digest::sha256;
 use crate::node::Node;
 use crate::settings::{Mode, Settings};
@@ -29,15 +28,14 @@ const FRESH: Duration = Duration::from_secs(5);
 /// How often a call that waits for another one's finding looks for it.
 const STEP: Duration = Duration::from_millis(10);
 
-/// Runs the checks that can tell why the call failed, and puts what they find to what was found before.
+/// Runs the checks that are worth it (`None`: all), and puts what they find to what was found before.
 pub(super) fn gather(
     node: &Node,
     settings: &Settings,
     subject: &Subject,
-    happened: &Happened,
+    worth: Option<&[&str]>,
     before: Vec<Finding>,
 ) -> Vec<Finding> {
-    let worth = reason::checks_worth_running(happened);
     let is_wanted = |check: &&Check| {
         let is_worth = match check.after {
             After::Never => false,

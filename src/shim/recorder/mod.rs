@@ -22,7 +22,8 @@ use super::request::Request;
 use crate::checks::subject::Subject;
 use crate::cni::environment::Verb;
 use crate::diagnosis::finding::Finding;
-use crate::diagnosis::waiting::waiting_for;
+use crate::diagnosis::reason::Happened;
+use crate::diagnosis::waiting::{self, Wait};
 use crate::diagnosis::{Diagnosis, bracket, reason};
 use crate::journal::record::{Begin, Identity, Outcome, SCHEMA, SmallEnd, Stall};
 use crate::journal::redact::Redaction;
@@ -144,15 +145,15 @@ impl Recorder<'_> {
     fn conclude(&self, before: Vec<Finding>) -> Option<()> {
         let circumstances = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
         let (report, answered, snapshot) = self.wait_for_end()?;
+        let wait = snapshot.as_ref().and_then(waiting::seen);
         let (findings, diagnosis) = match &report.happened {
             Some(happened) => {
-                let findings = evidence::gather(&self.node, &self.settings, &self.subject, happened, before);
-                let diagnosis = reason::diagnose(happened, &findings);
+                let (findings, diagnosis) = self.diagnose(happened, wait.as_ref(), before);
                 (findings, Some(diagnosis))
             }
             None => (before, None),
         };
-        let ask = || self.ask_for_answer(diagnosis.as_ref(), snapshot.as_ref());
+        let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
         self.end(circumstances, &report, findings, diagnosis, &answered);
         Some(())
@@ -163,6 +164,24 @@ impl Recorder<'_> {
         for warning in &self.settings.warnings {
             self.journal.warn(warning);
         }
+    }
+
+    /// Looks at the node, and says why the call failed.
+    fn diagnose(
+        &self,
+        happened: &Happened,
+        wait: Option<&Wait>,
+        before: Vec<Finding>,
+    ) -> (Vec<Finding>, Diagnosis) {
+        let by_wait = wait.and_then(|wait| wait.checks_worth_running(happened));
+        let worth = by_wait.or_else(|| reason::checks_worth_running(happened));
+        let findings = evidence::gather(&self.node, &self.settings, &self.subject, worth, before);
+        let diagnosis = reason::diagnose(happened, &findings);
+        let diagnosis = match wait {
+            Some(wait) => wait.decide(happened, &findings, diagnosis),
+            None => diagnosis,
+        };
+        (findings, diagnosis)
     }
 
     fn append<T: Serialize>(&self, record: &T) {
@@ -211,9 +230,9 @@ impl Recorder<'_> {
     }
 
     /// Tells the call what was diagnosed, and hears what it has made of it.
-    fn ask_for_answer(&self, diagnosis: Option<&Diagnosis>, snapshot: Option<&Snapshot>) -> Option<Answered> {
+    fn ask_for_answer(&self, diagnosis: Option<&Diagnosis>, wait: Option<&Wait>) -> Option<Answered> {
         let bracket = diagnosis.map(|diagnosis| bracket::of(diagnosis, &self.request.id)).unwrap_or_default();
-        let waiting_for = snapshot.and_then(waiting_for);
+        let waiting_for = wait.map(|wait| wait.what.clone());
         messages::write(&self.socket, &ToCaller::Diagnosed { bracket, waiting_for }).ok()?;
         self.socket.set_read_timeout(None).ok()?;
         match messages::read(&self.socket).ok()? {

@@ -12,6 +12,7 @@ pub mod elf;
 pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;
+pub mod iptables;
 pub mod netns;
 pub mod plugin_binary;
 pub mod ranges;
@@ -131,6 +132,15 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: ipam_pool::look,
+    },
+    Check {
+        name: "iptables",
+        about: "iptables: the tool, rules in both of its back ends, the xtables lock and its holder",
+        fits: iptables::fits,
+        before: false,
+        after_failure: true,
+        of_the_node: true,
+        look: iptables::look,
     },
     Check {
         name: "flannel",

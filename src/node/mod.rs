@@ -7,6 +7,7 @@
 pub mod bounded;
 pub mod clock;
 pub mod files;
+pub mod firewall;
 mod groups;
 pub mod links;
 pub mod locks;

@@ -3,6 +3,7 @@
 //! One table lists them all. Each has a file of its own, in which `look` gathers facts through the node's door and
 //! `judge` decides, purely.
 
+pub mod agent;
 pub mod bridge;
 pub mod calico;
 pub mod cni_version;
@@ -138,9 +139,18 @@ pub const TABLE: &[Check] = &[
         about: "iptables: the tool, rules in both of its back ends, the xtables lock and its holder",
         fits: iptables::fits,
         before: false,
-        after_failure: true,
+        after: After::Always,
         of_the_node: true,
         look: iptables::look,
+    },
+    Check {
+        name: "agent",
+        about: "the network add-on's process on this node, its restarts, its last log lines",
+        fits: agent::fits,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: agent::look,
     },
     Check {
         name: "flannel",

@@ -200,6 +200,19 @@ impl OpenFile {
         if content.len() as u64 > limit { Err(FileError::TooLarge { path, limit }) } else { Ok(content) }
     }
 
+    /// Reads its last bytes, at most `limit`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read_end(self, limit: u64) -> Result<FileEnd, FileError> {
+        use std::io::Seek as _;
+        let start = self.metadata.len().saturating_sub(limit);
+        let mut file = &self.file;
+        file.seek(std::io::SeekFrom::Start(start))
+            .map_err(|error| Node::system(&self.path)(errno_of(&error)))?;
+        Ok(FileEnd { content: self.read_start(limit)?, is_all: start == 0 })
+    }
+
     /// Reads its first bytes, at most `limit`.
     ///
     /// # Errors
@@ -212,6 +225,15 @@ impl OpenFile {
         read.map_err(|error| Node::system(&self.path)(errno_of(&error)))?;
         Ok(content)
     }
+}
+
+/// The end of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEnd {
+    /// The bytes.
+    pub content: Vec<u8>,
+    /// There are no others before them.
+    pub is_all: bool,
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

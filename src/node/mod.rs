@@ -15,6 +15,7 @@ mod modules;
 mod netlink;
 pub mod netns;
 pub mod plugin_versions;
+pub mod pod_logs;
 pub mod processes;
 pub mod sandboxes;
 pub mod stall;

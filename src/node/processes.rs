@@ -5,8 +5,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::{SysconfVar, sysconf};
-
 use super::Node;
 
 /// More of a command line is not kept, in bytes.
@@ -25,6 +23,14 @@ pub struct Process {
     pub parent: u32,
     /// When it started, in clock ticks since boot. With the id and the boot it names a process for ever.
     pub start_ticks: u64,
+}
+
+impl Process {
+    /// When it started, since boot. All architectures show 100 ticks a second (`USER_HZ`).
+    #[must_use]
+    pub fn started(&self) -> Duration {
+        Duration::from_millis(self.start_ticks.saturating_mul(10))
+    }
 }
 
 /// The path of a file of a process.
@@ -51,12 +57,7 @@ impl Node {
     /// How long ago a process started. `None` if the kernel does not tell.
     #[must_use]
     pub fn age(&self, process: &Process) -> Option<Duration> {
-        let uptime = self.read_text("/proc/uptime".as_ref()).ok()?;
-        let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
-        let ticks = sysconf(SysconfVar::CLK_TCK).ok()??;
-        let started =
-            Duration::from_millis(process.start_ticks.checked_mul(1000)? / u64::try_from(ticks).ok()?);
-        Some(Duration::try_from_secs_f64(uptime).ok()?.saturating_sub(started))
+        Some(self.uptime()?.saturating_sub(process.started()))
     }
 
     /// A process' command line, of which more than a kilobyte is not kept. Empty if there is none.
@@ -64,6 +65,13 @@ impl Node {
     pub fn command_line(&self, pid: u32) -> String {
         let words = self.read_start(&proc_path(pid, "cmdline"), MAX_COMMAND_LINE).unwrap_or_default();
         String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned()
+    }
+
+    /// How long ago the node was booted.
+    #[must_use]
+    pub fn uptime(&self) -> Option<Duration> {
+        let text = self.read_text("/proc/uptime".as_ref()).ok()?;
+        Duration::try_from_secs_f64(text.split_ascii_whitespace().next()?.parse().ok()?).ok()
     }
 
     /// The id of this boot. Empty if the kernel does not tell.

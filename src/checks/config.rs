@@ -1,11 +1,15 @@
-//! `config`: the entry on stdin has what the plugins need, in a form that they take.
+//! `config`: the entry on stdin has what the plugins need, in a form that they take; the runtime's folder has a network
+//! that it can take.
+
+mod folder;
+mod known_plugins;
 
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
 use super::Depth;
 use super::ranges;
-use super::subject::Subject;
+use super::subject::{Origin, Subject};
 use crate::cni::environment::Verb;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
@@ -14,10 +18,13 @@ use crate::node::Node;
 /// Reference plugins that only work on what another plugin has made.
 const CHAINED_ONLY: [&str; 5] = ["portmap", "bandwidth", "firewall", "sbr", "vrf"];
 
-/// Judges the entry.
+/// Judges the entry; where there is none, the folder.
 #[must_use]
-pub fn look(_: &Node, subject: &Subject, _: Depth) -> Finding {
-    judge(subject)
+pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
+    match &subject.origin {
+        Origin::Node { conf_dir } => folder::look(node, conf_dir),
+        Origin::Call | Origin::Entry { .. } => judge(subject),
+    }
 }
 
 fn judge(subject: &Subject) -> Finding {
@@ -25,7 +32,7 @@ fn judge(subject: &Subject) -> Finding {
         return Finding::skipped("the entry cannot be read");
     }
     if let Err(mistake) =
-        basics(&subject.config).and_then(|()| addresses(subject)).and_then(|()| plugin(subject))
+        basics(&subject.config).and_then(|()| addresses(subject)).and_then(|()| known_plugins::judge(subject))
     {
         let key = mistake.split(':').next().unwrap_or_default().to_owned();
         return Finding::fail(Cause::ConfigInvalid, mistake).with("key", key);
@@ -66,10 +73,17 @@ fn addresses(subject: &Subject) -> Result<(), String> {
     let ipam = &subject.config["ipam"];
     match ipam["type"].as_str() {
         // flannel gives host-local its ranges.
-        Some("host-local") if subject.plugin != "flannel" => ranges::of_config(&subject.config).map(drop),
+        Some("host-local") if subject.plugin != "flannel" && !comes_with_a_call(subject, "ipRanges") => {
+            ranges::of_config(&subject.config).map(drop)
+        }
         Some("static") => static_addresses(ipam),
         _ => Ok(()),
     }
+}
+
+/// Whether there is no call yet, and it is the runtime that brings this with one.
+fn comes_with_a_call(subject: &Subject, capability: &str) -> bool {
+    !subject.is_call() && subject.config["capabilities"][capability] == true
 }
 
 /// `plugins/ipam/static`.
@@ -79,36 +93,6 @@ fn static_addresses(ipam: &Value) -> Result<(), String> {
         let text = address["address"].as_str().ok_or_else(|| format!("{key}: is missing"))?;
         if !text.contains('/') || text.parse::<IpNetwork>().is_err() {
             return Err(format!("{key}: {text:?} is no address with a prefix length, such as 10.1.0.5/24"));
-        }
-    }
-    Ok(())
-}
-
-/// What single plugins want.
-fn plugin(subject: &Subject) -> Result<(), String> {
-    let config = &subject.config;
-    let on = |key: &str| config[key].as_bool() == Some(true);
-    match subject.plugin.as_str() {
-        "bridge" if on("hairpinMode") && on("promiscMode") => {
-            Err("hairpinMode: cannot be set together with promiscMode".to_owned())
-        }
-        "bridge" if config["vlan"].as_i64().is_some_and(|vlan| !(0..=4094).contains(&vlan)) => {
-            Err(format!("vlan: is {}, expected a number from 0 to 4094", config["vlan"]))
-        }
-        "bandwidth" => bandwidth(config),
-        _ => Ok(()),
-    }
-}
-
-/// `plugins/meta/bandwidth`, `validateRateAndBurst`.
-fn bandwidth(config: &Value) -> Result<(), String> {
-    for direction in ["ingress", "egress"] {
-        let number = |what: &str| config[format!("{direction}{what}")].as_u64().unwrap_or(0);
-        let (rate, burst) = (number("Rate"), number("Burst"));
-        if (rate == 0) != (burst == 0) {
-            return Err(format!(
-                "{direction}Burst: is {burst} with {direction}Rate {rate}, expected both or neither"
-            ));
         }
     }
     Ok(())
@@ -160,12 +144,6 @@ mod tests {
                 "bridge",
                 network(json!({"hairpinMode": true, "promiscMode": true})),
                 "hairpinMode: cannot be set together with promiscMode",
-            ),
-            ("bridge", network(json!({"vlan": 5000})), "vlan: is 5000, expected a number from 0 to 4094"),
-            (
-                "bandwidth",
-                network(json!({"ingressRate": 1000, "prevResult": {}})),
-                "ingressBurst: is 0 with ingressRate 1000, expected both or neither",
             ),
         ];
         for (plugin, config, expected) in table {

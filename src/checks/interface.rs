@@ -17,7 +17,10 @@ const MAKERS: [&str; 8] = ["bridge", "ptp", "macvlan", "ipvlan", "flannel", "cal
 /// Whether the call makes an interface.
 #[must_use]
 pub fn fits(subject: &Subject) -> bool {
-    subject.verb == Verb::Add && !subject.is_chained() && MAKERS.contains(&subject.plugin.as_str())
+    subject.is_call()
+        && subject.verb == Verb::Add
+        && !subject.is_chained()
+        && MAKERS.contains(&subject.plugin.as_str())
 }
 
 /// Looks for `CNI_IFNAME` in the sandbox.
@@ -50,6 +53,7 @@ fn judge(link: Option<&Link>, ifname: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::subject::Origin;
     use super::*;
     use serde_json::json;
 
@@ -73,6 +77,8 @@ mod tests {
         assert!(fits(&subject("bridge", json!({}))));
         assert!(!fits(&subject("bridge", json!({"prevResult": {}}))));
         assert!(!fits(&subject("loopback", json!({}))));
+        let entry = Origin::Entry { file: "/x.conf".into(), is_wrapped: false };
+        assert!(!fits(&Subject { origin: entry, ..subject("bridge", json!({})) }));
         assert!(!fits(&Subject { verb: Verb::Del, ..subject("bridge", json!({})) }));
     }
 }

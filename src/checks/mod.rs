@@ -15,6 +15,7 @@ pub mod interface;
 pub mod ipam_pool;
 pub mod iptables;
 pub mod netns;
+pub mod networks;
 pub mod plugin_binary;
 pub mod ranges;
 pub mod subject;
@@ -101,7 +102,7 @@ pub const TABLE: &[Check] = &[
     Check {
         name: "netns",
         about: "the sandbox's network namespace exists and is one",
-        fits: |subject| matches!(subject.verb, Verb::Add | Verb::Check),
+        fits: |subject| subject.is_call() && matches!(subject.verb, Verb::Add | Verb::Check),
         before: true,
         after: After::Always,
         of_the_node: false,
@@ -200,25 +201,29 @@ pub fn run_all<W>(
 where
     W: FnOnce() -> Finding + Send + 'static,
 {
+    run_each(checks.iter().map(|check| (*check, work(check))).collect(), limit)
+}
+
+/// The same for checks that may be there several times, each with other work. The findings are in the order of the work.
+#[must_use]
+pub fn run_each<W>(work: Vec<(&'static Check, W)>, limit: Duration) -> Vec<Finding>
+where
+    W: FnOnce() -> Finding + Send + 'static,
+{
     let started = Instant::now();
     let (sender, receiver) = std::sync::mpsc::channel();
-    for check in checks.iter().copied() {
-        let (work, sender) = (work(check), sender.clone());
+    let mut findings = Vec::new();
+    for (position, (check, work)) in work.into_iter().enumerate() {
+        findings.push(late(check, limit));
+        let sender = sender.clone();
         let _ = bounded::spawn(move || {
-            let _ = sender.send(work());
+            let _ = sender.send((position, work()));
         });
     }
     drop(sender);
-    let mut findings = Vec::new();
-    while let Ok(finding) = receiver.recv_timeout(limit.saturating_sub(started.elapsed())) {
-        findings.push(finding);
+    while let Ok((position, finding)) = receiver.recv_timeout(limit.saturating_sub(started.elapsed())) {
+        findings[position] = finding;
     }
-    for check in checks {
-        if !findings.iter().any(|finding| finding.check == check.name) {
-            findings.push(late(check, limit));
-        }
-    }
-    findings.sort_by_key(|finding| names().position(|name| name == finding.check));
     findings
 }
 
@@ -266,11 +271,10 @@ mod tests {
             |check: &'static Check| move || run(check, &Node::this(), &Subject::default(), Depth::Full);
         let findings = run_all(&[&HANGS, &PANICS, &WELL], Duration::from_secs(2), work);
         assert!(started.elapsed() < Duration::from_secs(30));
-        let mut summaries: Vec<_> = findings
+        let summaries: Vec<_> = findings
             .iter()
             .map(|finding| (finding.check.as_str(), finding.status.as_str(), finding.summary.as_str()))
             .collect();
-        summaries.sort_unstable();
         assert_eq!(
             summaries,
             [

@@ -5,12 +5,34 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::cni::entry;
 use crate::cni::environment::Verb;
 use crate::node::Node;
 
-/// A call, as far as checks need to know it.
+/// What a subject is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A call of the runtime.
+    Call,
+    /// An entry of a network configuration, of which there is no call: neither container nor network namespace.
+    Entry {
+        /// The network's file.
+        file: PathBuf,
+        /// Whether cniscope stands in the plugin's place.
+        is_wrapped: bool,
+    },
+    /// The node as such, without a plugin.
+    Node {
+        /// The folder of its network configurations.
+        conf_dir: PathBuf,
+    },
+}
+
+/// A call or what stands for one, as far as checks need to know it.
 #[derive(Debug, Clone)]
 pub struct Subject {
+    /// What it is.
+    pub origin: Origin,
     /// The verb.
     pub verb: Verb,
     /// The delegate's name.
@@ -32,6 +54,7 @@ pub struct Subject {
 impl Default for Subject {
     fn default() -> Subject {
         Subject {
+            origin: Origin::Call,
             verb: Verb::Add,
             plugin: String::new(),
             folders: Vec::new(),
@@ -51,16 +74,27 @@ impl Subject {
         self.config["name"].as_str().unwrap_or_default()
     }
 
+    /// Whether there is a call, with a container, an interface and a network namespace.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.origin == Origin::Call
+    }
+
     /// Whether another plugin of the list ran before.
     #[must_use]
     pub fn is_chained(&self) -> bool {
         self.config.get("prevResult").is_some_and(|result| !result.is_null())
     }
 
-    /// The plugins that take part: the delegate, what it delegates to, the ipam plugin, each with its role.
+    /// The plugins that take part: the delegate, what it delegates to, the ipam plugin, each with its role; cniscope itself
+    /// where it still has to be found.
     #[must_use]
     pub fn plugins(&self) -> Vec<(&'static str, String)> {
-        let mut plugins = vec![("plugin", self.plugin.clone())];
+        let mut plugins = Vec::new();
+        if matches!(self.origin, Origin::Entry { is_wrapped: true, .. }) {
+            plugins.push(("wrapper", entry::NAME.to_owned()));
+        }
+        plugins.push(("plugin", self.plugin.clone()));
         if self.plugin == "flannel" {
             plugins.push((
                 "delegated plugin",
@@ -160,6 +194,13 @@ mod tests {
             (
                 subject("flannel", json!({"delegate": {"isDefaultGateway": true}})),
                 vec![("plugin", "flannel"), ("delegated plugin", "bridge"), ("ipam plugin", "host-local")],
+            ),
+            (
+                Subject {
+                    origin: Origin::Entry { file: "/x.conf".into(), is_wrapped: true },
+                    ..subject("loopback", json!({}))
+                },
+                vec![("wrapper", "cniscope"), ("plugin", "loopback")],
             ),
         ];
         for (subject, expected) in table {

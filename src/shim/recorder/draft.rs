@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::super::messages::{Answered, Report};
 use super::super::request::Request;
-use crate::checks::subject::Subject;
+use crate::checks::subject::{Origin, Subject};
 use crate::digest::sha256;
 use crate::journal::Journal;
 use crate::journal::record::{Circumstances, End, ErrorText, Identity, SCHEMA};
@@ -154,6 +154,7 @@ pub(super) fn subject(request: &Request) -> Subject {
     let environment = &request.environment;
     let config = serde_json::from_slice(&request.delegate_stdin).unwrap_or_default();
     Subject {
+        origin: Origin::Call,
         verb: environment.command.clone(),
         plugin: request.plugin.clone(),
         folders: request.folders.clone(),

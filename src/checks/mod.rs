@@ -10,6 +10,7 @@ pub mod cni_version;
 pub mod config;
 pub mod credentials;
 pub mod elf;
+pub mod examination;
 pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;

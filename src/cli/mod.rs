@@ -1,5 +1,6 @@
 //! For people: `cniscope VERB`, one file a verb.
 
+mod doctor;
 mod filter;
 mod follow;
 mod journal;
@@ -50,6 +51,8 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Examine this node now
+    Doctor(doctor::Arguments),
     /// List calls
     Journal(journal::Arguments),
     /// Show one call with everything that is known of it
@@ -70,6 +73,10 @@ enum CliError {
 /// The end of a verb that ran.
 enum Outcome {
     Fine,
+    /// A problem was found.
+    Problem,
+    /// Nothing could be looked at.
+    Blind,
 }
 
 /// Runs the command line, and gives the status to exit with.
@@ -86,11 +93,14 @@ pub fn run() -> u8 {
     };
     let common = &arguments.common;
     let done = match &arguments.verb {
+        Verb::Doctor(arguments) => doctor::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
     };
     match done {
         Ok(Outcome::Fine) => 0,
+        Ok(Outcome::Problem) => 1,
+        Ok(Outcome::Blind) => 2,
         Err(error) => {
             anstream::eprintln!(
                 "{}cniscope: {error}{}",

@@ -42,6 +42,16 @@ impl Node {
         Node { root: root.to_owned() }
     }
 
+    /// The node's name.
+    #[must_use]
+    pub fn host_name(&self) -> String {
+        // In a container the own one may be the container's.
+        let written = if self.is_this() { None } else { self.read_text(Path::new("/etc/hostname")).ok() };
+        written
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
+    }
+
     /// Whether the files are those that this process itself sees.
     fn is_this(&self) -> bool {
         self.root == Path::new("/")

@@ -5,8 +5,10 @@
 
 pub mod call;
 pub mod escape;
+pub mod examination;
 pub mod table;
 pub mod time;
+pub mod wrap;
 
 use std::io::{self, Write};
 
@@ -49,6 +51,16 @@ pub fn of_status(status: &str) -> Style {
 #[must_use]
 pub fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// Clears the terminal, if the output is one.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn clear_terminal() -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    // Not through `anstream`, which takes it out again where no colours are wanted.
+    if io::IsTerminal::is_terminal(&stdout) { stdout.write_all(b"\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
 }
 
 /// Writes to stdout. A reader that has gone is no error: whoever wanted the first lines has them.

@@ -42,7 +42,7 @@ pub(super) fn identity(node: &Node, request: &Request) -> Identity {
     Identity {
         id: request.id.clone(),
         time: clock::rfc3339(request.time),
-        node: nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
+        node: node.host_name(),
         boot_id: node.boot_id(),
         pid,
         start_ticks: node.process(pid).map(|process| process.start_ticks).unwrap_or_default(),

@@ -152,8 +152,9 @@ mod tests {
     /// base64 of the PEM file. The end is a GeneralizedTime, the start a UTCTime.
     const CERTIFICATE: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJBakNCcUFJQkFUQUtCZ2dxaGtqT1BRUURBakFNTVFvd0NBWURWUVFEREFGME1DQVhEVEkyTURFd01qQXoKTURRd05Wb1lEekl3TlRFd01UQXlNRE13TkRBMVdqQU1NUW93Q0FZRFZRUUREQUYwTUZrd0V3WUhLb1pJemowQwpBUVlJS29aSXpqMERBUWNEUWdBRXp1dXljTk45enZoOTFGdUJoM3ZuZXJJbGFKa0M4K2JVU0piTVRxdk9FMDVxCmJ5b2ErMmdqblN5MmxHU3JLczFSRHFzSCtVYWFMU1VZN2xBY0hoanNQakFLQmdncWhrak9QUVFEQWdOSkFEQkcKQWlFQWdJQVVRUzZIYVN4Uis1UndIcitIZlE1VWV2a3dkS2xkekh2WHJ1MkhSUFlDSVFEb0N4ZHMxakp3MURuMQpPK2F2eDhmMG1jbFlqdWVURG14TkEzNzh3MFI1Q0E9PQotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==";
 
-    fn at(seconds: u64) -> Option<SystemTime> {
-        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    fn validity(from: u64, until: u64) -> Validity {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        Validity { from: at(from), until: at(until) }
     }
 
     #[test]
@@ -175,14 +176,14 @@ mod tests {
     fn the_dates_of_a_token_are_read() {
         // {"iat":1000,"exp":87400} and {"sub":"x"}, without a signature that anybody could use.
         let table = [
-            ("token: e30.eyJpYXQiOjEwMDAsImV4cCI6ODc0MDB9.x", at(1000), at(87_400)),
-            ("    \"token\": \"e30.eyJpYXQiOjEwMDAsImV4cCI6ODc0MDB9.x\",", at(1000), at(87_400)),
-            ("  - token: e30.eyJzdWIiOiJ4In0.x", None, None),
-            ("token: opaque", None, None),
-            ("token: a.!.c", None, None),
+            ("token: e30.eyJpYXQiOjEwMDAsImV4cCI6ODc0MDB9.x", validity(1000, 87_400)),
+            ("    \"token\": \"e30.eyJpYXQiOjEwMDAsImV4cCI6ODc0MDB9.x\",", validity(1000, 87_400)),
+            ("  - token: e30.eyJzdWIiOiJ4In0.x", Validity { from: None, until: None }),
+            ("token: opaque", Validity { from: None, until: None }),
+            ("token: a.!.c", Validity { from: None, until: None }),
         ];
-        for (kubeconfig, from, until) in table {
-            assert_eq!(parse(kubeconfig).token, Some(Validity { from, until }), "{kubeconfig}");
+        for (kubeconfig, validity) in table {
+            assert_eq!(parse(kubeconfig).token, Some(validity), "{kubeconfig}");
         }
         assert_eq!(parse("apiVersion: v1\ntoken:\ntokenFile: /x\n").token, None);
     }
@@ -190,8 +191,8 @@ mod tests {
     #[test]
     fn the_dates_of_a_certificate_are_read() {
         let kubeconfig = format!("users:\n- user:\n    client-certificate-data: {CERTIFICATE}\n");
-        let validity = Validity { from: at(1_767_323_045), until: at(2_556_241_445) };
-        assert_eq!(parse(&kubeconfig).certificates, [("client-certificate-data", validity)]);
+        let expected = validity(1_767_323_045, 2_556_241_445);
+        assert_eq!(parse(&kubeconfig).certificates, [("client-certificate-data", expected)]);
     }
 
     #[test]

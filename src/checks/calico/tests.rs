@@ -104,7 +104,7 @@ fn a_token_outlives_its_kubeconfig_or_not() {
         (
             with(|facts| {
                 facts.now = at(98_200);
-                facts.kubeconfig.as_mut().unwrap().age = Some(Duration::from_secs(97_200));
+                facts.kubeconfig.as_mut().unwrap().age = Some(Duration::from_hours(27));
             }),
             Status::Fail,
             denied,

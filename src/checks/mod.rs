@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod bridge;
 pub mod calico;
+pub mod clock;
 pub mod cni_version;
 pub mod config;
 pub mod credentials;
@@ -20,6 +21,7 @@ pub mod networks;
 pub mod plugin_binary;
 pub mod ranges;
 pub mod subject;
+pub mod sysctl;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -171,6 +173,24 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: calico::look,
+    },
+    Check {
+        name: "sysctl",
+        about: "the kernel's parameters: ip_forward, rp_filter, bridge-nf-call-iptables, disable_ipv6, those of tuning",
+        fits: |subject| subject.verb == Verb::Add && !subject.plugin.is_empty(),
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: sysctl::look,
+    },
+    Check {
+        name: "clock",
+        about: "the clock is synchronised; the dates in the kubeconfigs that the entry names",
+        fits: |_| true,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: clock::look,
     },
 ];
 

@@ -52,7 +52,7 @@ pub enum Happened {
 struct Deeper {
     /// What the text says.
     told: Cause,
-    /// Where this is not empty, the text has to have one of these words, in lower case.
+    /// Where this is not empty, the text has to have one of these words, in lower case. With them a warning is enough.
     words: &'static [&'static str],
     /// What a check may find.
     found: Cause,
@@ -63,6 +63,16 @@ const DEEPER: &[Deeper] = &[
     // Without its subnet, a flannel node has no pool, and its bridge an address of no network.
     Deeper { told: Cause::IpamExhausted, words: &[], found: Cause::SubnetEnvMissing },
     Deeper { told: Cause::BridgeAddressConflict, words: &[], found: Cause::SubnetEnvMissing },
+    // The kernel says so of an IPv6 address where IPv6 is off.
+    Deeper { told: Cause::PermissionDenied, words: &["address", "ip addr"], found: Cause::SysctlFailed },
+];
+
+/// What a warning explains only where the text has one of these words, in lower case.
+const ONLY_WITH: &[(Cause, &[&str])] = &[
+    // The clock, and no unknown authority.
+    (Cause::CertificateInvalid, &["expired", "not yet valid"]),
+    // The token, and no role.
+    (Cause::ApiserverDenied, &["unauthorized", "credentials", "expired"]),
 ];
 
 /// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
@@ -80,9 +90,21 @@ pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
     let found = |status, cause| {
         findings.iter().find(|finding| finding.status == status && finding.cause == Some(cause))
     };
-    let deeper = || deeper(told.cause, happened).find_map(|cause| found(Status::Fail, cause));
-    let decisive =
-        found(Status::Fail, told.cause).or_else(deeper).or_else(|| found(Status::Warn, told.cause));
+    let text = text_of(happened);
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let deeper = || {
+        let rows = DEEPER.iter().filter(|row| row.told == told.cause);
+        let mut fitting = rows.filter(|row| row.words.is_empty() || has(row.words));
+        fitting.find_map(|row| {
+            let warned = || found(Status::Warn, row.found).filter(|_| !row.words.is_empty());
+            found(Status::Fail, row.found).or_else(warned)
+        })
+    };
+    let warned = || {
+        let words = ONLY_WITH.iter().find(|(cause, _)| *cause == told.cause).map(|(_, words)| *words);
+        found(Status::Warn, told.cause).filter(|_| words.is_none_or(has))
+    };
+    let decisive = found(Status::Fail, told.cause).or_else(deeper).or_else(warned);
     let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
     if let Some(finding) = decisive {
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
@@ -110,20 +132,13 @@ pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
     }
 }
 
-/// The causes that may stand behind what was told.
-fn deeper(told: Cause, happened: &Happened) -> impl Iterator<Item = Cause> {
-    let text = match happened {
+/// What the delegate said, in lower case.
+fn text_of(happened: &Happened) -> String {
+    match happened {
         Happened::Error { text } | Happened::NotStarted { text, .. } => text.to_lowercase(),
         Happened::Crashed { printed, .. } | Happened::Interrupted { printed, .. } => printed.to_lowercase(),
         Happened::Deadline { .. } | Happened::Denied { .. } => String::new(),
-    };
-    DEEPER
-        .iter()
-        .filter(move |deeper| {
-            deeper.told == told
-                && (deeper.words.is_empty() || deeper.words.iter().any(|word| text.contains(word)))
-        })
-        .map(|deeper| deeper.found)
+    }
 }
 
 /// What the texts and the way it ended tell, before the node is looked at.
@@ -310,6 +325,44 @@ mod tests {
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::IpamExhausted, "no address is left in the pool")
         );
+    }
+
+    #[test]
+    fn a_warning_decides_only_what_the_texts_words_point_to() {
+        let off = finding("sysctl", Finding::warn("IPv6 is off on this node").explains(Cause::SysctlFailed));
+        let clock = finding(
+            "clock",
+            Finding::warn("the clock is not synchronised").explains(Cause::CertificateInvalid),
+        );
+        let old = finding("calico", Finding::warn("written 27 h ago").explains(Cause::ApiserverDenied));
+        let findings = [off, clock, old];
+        let (denied, invalid, lacks) =
+            (Cause::ApiserverDenied, Cause::CertificateInvalid, Cause::PermissionDenied);
+        let table = [
+            (
+                "could not add IP address to \"cni0\": permission denied",
+                lacks,
+                Cause::SysctlFailed,
+                "IPv6 is off on this node",
+            ),
+            ("open /x: permission denied", lacks, lacks, ""),
+            (
+                "x509: certificate has expired or is not yet valid",
+                invalid,
+                invalid,
+                "the clock is not synchronised",
+            ),
+            ("x509: certificate signed by unknown authority", invalid, invalid, ""),
+            ("connection is unauthorized: Unauthorized", denied, denied, "written 27 h ago"),
+            ("pods is forbidden: User \"x\" cannot get resource", denied, denied, ""),
+        ];
+        for (text, told, cause, summary) in table {
+            // Whichever signature it is that tells.
+            let happened = Happened::NotStarted { text: text.to_owned(), cause: told };
+            let diagnosis = diagnose(&happened, &findings);
+            let summary = if summary.is_empty() { text } else { summary };
+            assert_eq!((diagnosis.cause, diagnosis.summary.as_str()), (cause, summary), "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,17 @@ pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     Some(parsed.into())
 }
 
+/// Whether the kernel holds the clock for synchronised with a source of time (adjtimex(2)). `None` if it does not tell.
+#[must_use]
+#[allow(unsafe_code, reason = "nix has no adjtimex(2)")]
+pub fn is_synchronised() -> Option<bool> {
+    // SAFETY: a plain structure of integers. Without a mode nothing is set, so nothing is changed.
+    let mut asked: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure lives through the call.
+    let state = unsafe { libc::adjtimex(&raw mut asked) };
+    (state >= 0).then_some(state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +48,10 @@ mod tests {
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_256_430))
         );
         assert_eq!(parse_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn the_kernel_tells_whether_the_clock_is_synchronised() {
+        assert!(is_synchronised().is_some());
     }
 }

@@ -16,7 +16,6 @@ mod demo;
 mod dhcp;
 mod fail_open;
 mod failures;
-mod faults;
 mod flannel;
 mod image;
 mod journal;

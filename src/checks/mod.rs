@@ -9,7 +9,9 @@ pub mod calico;
 pub mod clock;
 pub mod cni_version;
 pub mod config;
+pub mod conntrack;
 pub mod credentials;
+pub mod disk;
 pub mod elf;
 pub mod examination;
 pub mod flannel;
@@ -173,6 +175,24 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: calico::look,
+    },
+    Check {
+        name: "conntrack",
+        about: "connection tracking: how full its table is, what it has dropped, its tool",
+        fits: |_| true,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: conntrack::look,
+    },
+    Check {
+        name: "disk",
+        about: "space, inodes and read-only file systems where plugins and runtimes keep their state",
+        fits: |_| true,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: disk::look,
     },
     Check {
         name: "sysctl",

@@ -60,7 +60,7 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
         ip_forward: value("net/ipv4/ip_forward"),
         rp_filter: value("net/ipv4/conf/all/rp_filter"),
         bridge_nf: value("net/bridge/bridge-nf-call-iptables"),
-        kubernetes: node.metadata(Path::new("/var/lib/kubelet/config.yaml")).is_ok(),
+        kubernetes: node.has_kubelet(),
         bridge_in_use: bridge.is_some_and(in_use),
         untunable: wanted.tuned.iter().filter(is_missing).cloned().collect(),
     };

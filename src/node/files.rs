@@ -66,12 +66,12 @@ pub struct Listing {
 }
 
 impl Node {
-    fn system(path: &Path) -> impl Fn(Errno) -> FileError {
+    pub(super) fn system(path: &Path) -> impl Fn(Errno) -> FileError {
         let path = path.to_owned();
         move |errno| FileError::System { path: path.clone(), errno }
     }
 
-    fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, FileError> {
+    pub(super) fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, FileError> {
         let flags = flags | OFlag::O_CLOEXEC;
         if self.is_this() {
             return open(path, flags, Mode::empty()).map_err(Node::system(path));

@@ -7,6 +7,7 @@
 pub mod bounded;
 pub mod clock;
 pub mod files;
+pub mod filesystems;
 pub mod firewall;
 mod groups;
 pub mod links;
@@ -50,6 +51,13 @@ impl Node {
         written
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
+    }
+
+    /// Whether a kubelet is set up on this node, as kubeadm does it. Distributions that bring everything themselves (k3s, RKE2)
+    /// do without its file.
+    #[must_use]
+    pub fn has_kubelet(&self) -> bool {
+        self.metadata(Path::new("/var/lib/kubelet/config.yaml")).is_ok()
     }
 
     /// Whether the files are those that this process itself sees.

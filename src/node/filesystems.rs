@@ -1,0 +1,63 @@
+//! File systems: their room, and what they are.
+
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::statfs::fstatfs;
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+
+use super::Node;
+use super::files::FileError;
+
+/// The file system that a path is on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Its kind: the magic number of `linux/magic.h`.
+    pub magic: i64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What root can still write, in bytes.
+    pub free: u64,
+    /// How many inodes it has; 0 where they are not counted.
+    pub inodes: u64,
+    /// How many of them are free.
+    pub free_inodes: u64,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+}
+
+impl Node {
+    /// The file system that `path` is on.
+    ///
+    /// # Errors
+    /// If the path cannot be reached.
+    pub fn file_system(&self, path: &Path) -> Result<FileSystem, FileError> {
+        let fd = self.open(path, OFlag::O_PATH)?;
+        let found = fstatvfs(&fd).map_err(Node::system(path))?;
+        let kind = fstatfs(&fd).map_err(Node::system(path))?.filesystem_type();
+        Ok(FileSystem {
+            magic: kind.0,
+            size: found.blocks().saturating_mul(found.fragment_size()),
+            free: found.blocks_free().saturating_mul(found.fragment_size()),
+            inodes: found.files(),
+            free_inodes: found.files_free(),
+            read_only: found.flags().contains(FsFlags::ST_RDONLY),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_is_looked_at_below_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        let found = node.file_system(Path::new("/")).unwrap();
+        assert!(found.size >= found.free && !found.read_only, "{found:?}");
+        assert!(node.file_system(Path::new("/none")).unwrap_err().is_missing());
+        let of_processes = Node::this().file_system(Path::new("/proc")).unwrap();
+        assert_eq!(of_processes.magic, nix::sys::statfs::PROC_SUPER_MAGIC.0);
+    }
+}

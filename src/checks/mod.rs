@@ -4,6 +4,7 @@
 //! `judge` decides, purely.
 
 pub mod agent;
+pub mod apiserver;
 pub mod bridge;
 pub mod calico;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod netns;
 pub mod networks;
 pub mod plugin_binary;
 pub mod ranges;
+pub mod runtime;
 pub mod subject;
 pub mod sysctl;
 
@@ -157,6 +159,24 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: agent::look,
+    },
+    Check {
+        name: "apiserver",
+        about: "the API server that the plugin's kubeconfig names: whether it accepts connections from this node",
+        fits: apiserver::fits,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: apiserver::look,
+    },
+    Check {
+        name: "runtime",
+        about: "containerd or CRI-O: its socket, the folders that it uses, a configuration that it has not read yet",
+        fits: runtime::fits,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: runtime::look,
     },
     Check {
         name: "flannel",

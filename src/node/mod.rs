@@ -18,6 +18,7 @@ pub mod netns;
 pub mod plugin_versions;
 pub mod pod_logs;
 pub mod processes;
+mod reach;
 pub mod sandboxes;
 pub mod stall;
 mod unix_sockets;

@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Node;
 
@@ -72,6 +72,14 @@ impl Node {
     pub fn uptime(&self) -> Option<Duration> {
         let text = self.read_text("/proc/uptime".as_ref()).ok()?;
         Duration::try_from_secs_f64(text.split_ascii_whitespace().next()?.parse().ok()?).ok()
+    }
+
+    /// When the node was booted.
+    #[must_use]
+    pub fn boot_time(&self) -> Option<SystemTime> {
+        let stat = self.read_text("/proc/stat".as_ref()).ok()?;
+        let seconds = stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 
     /// The id of this boot. Empty if the kernel does not tell.

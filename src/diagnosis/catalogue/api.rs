@@ -76,7 +76,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The plugin has nothing to find and ask the API server with; a client without a kubeconfig falls back to \
                 localhost:8080. The add-on's installer has not run, its file was removed, or the configuration names \
                 another path than it writes.",
-        checks: &["calico", "config", "agent"],
+        checks: &["calico", "apiserver", "config", "agent"],
         fix: &[
             safe("see whether the file that the configuration names exists and can be read"),
             safe("restart the add-on's Pod on this node: its installer writes the file"),

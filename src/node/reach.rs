@@ -1,0 +1,72 @@
+//! Whether somebody listens: a connection is made and closed at once.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+
+use super::Node;
+use super::files::FileError;
+
+impl Node {
+    /// Connects by TCP, in this process' network namespace.
+    ///
+    /// # Errors
+    /// If nobody accepts within `limit`.
+    pub fn reach(&self, address: SocketAddr, limit: Duration) -> io::Result<()> {
+        TcpStream::connect_timeout(&address, limit).map(drop)
+    }
+
+    /// Connects to a unix socket. `Ok(false)`: nobody listens there, or so many wait already that there is no room for more.
+    ///
+    /// # Errors
+    /// If there is no socket, or it may not be used.
+    pub fn reach_socket(&self, path: &Path) -> Result<bool, FileError> {
+        let file = self.open(path, OFlag::O_PATH)?;
+        let refused = |errno| FileError::System { path: path.to_owned(), errno };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(refused)?;
+        // Through the open file, so that no link leads out of the root, and no path is too long.
+        let address = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let connected = UnixAddr::new(address.as_str()).and_then(|to| connect(socket.as_raw_fd(), &to));
+        match connected {
+            Ok(()) => Ok(true),
+            Err(Errno::ECONNREFUSED | Errno::EAGAIN) => Ok(false),
+            Err(errno) => Err(refused(errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn who_listens_is_reached_and_who_does_not_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let reach = || Node::this().reach(address, Duration::from_secs(5)).map_err(|error| error.kind());
+        assert_eq!(reach(), Ok(()));
+        drop(listener);
+        assert_eq!(reach(), Err(io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn a_socket_is_reached_below_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        let reach = || node.reach_socket(Path::new("/a.sock")).map_err(|error| error.to_string());
+        assert_eq!(reach(), Err("/a.sock: no such file or directory".into()));
+        let listener = UnixListener::bind(root.path().join("a.sock")).unwrap();
+        assert_eq!(reach(), Ok(true));
+        drop(listener);
+        assert_eq!(reach(), Ok(false));
+    }
+}

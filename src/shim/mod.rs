@@ -69,7 +69,9 @@ pub fn run(started: Instant) -> u8 {
 
 /// The part of the process that the runtime started.
 fn call(request: &Request, helper: Helper) -> u8 {
+    // While the helper is at work.
     let stage = delegate::prepare();
+    let _ = request.caller();
     let (prepared, is_late) = match helper.receive(Instant::now() + BEFORE_DELEGATE) {
         Some(ToCaller::Prepared(prepared)) => (prepared, false),
         // What can be told without looking at a file.

@@ -1,5 +1,6 @@
 //! What the runtime asks for, read once.
 
+use std::cell::OnceCell;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -42,7 +43,8 @@ pub(super) struct Request {
     pub(super) folders: Vec<PathBuf>,
     /// Where the delegate was found; empty if it was not.
     pub(super) plugin_path: PathBuf,
-    pub(super) caller: Caller,
+    /// The process that started this one: its id, and its name once it was asked for.
+    caller: (u32, OnceCell<String>),
     /// This process; its helper outlives it where it is late.
     pub(super) pid: u32,
     /// Why the delegate is not started.
@@ -51,9 +53,6 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn new(started: Instant, environment: Environment, stdin: Vec<u8>) -> Request {
-        let caller = std::os::unix::process::parent_id();
-        let name =
-            Node::this().read_text(&crate::node::processes::proc_path(caller, "comm")).unwrap_or_default();
         let mut request = Request {
             id: Uuid::now_v7().to_string(),
             started,
@@ -68,7 +67,7 @@ impl Request {
             network: String::new(),
             cni_version: None,
             plugin_path: PathBuf::new(),
-            caller: Caller { pid: caller, name },
+            caller: (std::os::unix::process::parent_id(), OnceCell::new()),
             pid: std::process::id(),
             refusal: None,
         };
@@ -76,9 +75,17 @@ impl Request {
         request
     }
 
+    /// The process that started this one. The first who asks looks its name up, which is for when there is time.
+    pub(super) fn caller(&self) -> Caller {
+        let (pid, name) = &self.caller;
+        let comm =
+            || Node::this().read_text(&crate::node::processes::proc_path(*pid, "comm")).unwrap_or_default();
+        Caller { pid: *pid, name: name.get_or_init(comm).clone() }
+    }
+
     /// How long the delegate may take.
     pub(super) fn deadline(&self, deadlines: &Deadlines) -> Option<Duration> {
-        Settings::deadline(deadlines, &self.environment.command, &self.caller.name)
+        Settings::deadline(deadlines, &self.environment.command, &self.caller().name)
     }
 
     /// Reads stdin and finds the delegate.

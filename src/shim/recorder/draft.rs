@@ -86,7 +86,7 @@ pub(super) fn circumstances(
         cniscope_version: env!("CARGO_PKG_VERSION"),
         config: parsed(&request.stdin),
         env: pick(&is_recorded),
-        caller: request.caller.clone(),
+        caller: request.caller(),
         trace: trace.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect(),
         warnings: settings.warnings.clone(),
     });

@@ -43,7 +43,7 @@ fn good_settings_make_no_warning() {
 
 #[test]
 fn a_mistake_in_the_file_is_named_and_changes_nothing_else() {
-    let known = "plugin-binary, config, netns, interface, bridge, ipam-pool";
+    let known = cniscope::checks::names().collect::<Vec<_>>().join(", ");
     for (settings, expected) in [
         (json!({"journl": {}}), "\"journl\" is not a known key".to_owned()),
         (json!({"wraps": "plugin"}), "\"wraps\" is not a known key".to_owned()),

@@ -118,11 +118,20 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes the settings file; the journal stays in this place unless `settings` moves it.
+    /// Writes the settings file; the journal stays in this place unless `settings` moves it. What checks of the whole node
+    /// say is different on every machine: they are off unless `settings` has them.
     pub fn settings(&self, settings: &Value) {
         let mut settings = settings.clone();
         if settings["journal"]["dir"].is_null() {
             settings["journal"]["dir"] = json!(self.path("log"));
+        }
+        if settings["checks"].is_null() {
+            settings["checks"] = json!({});
+        }
+        if let Some(checks) = settings["checks"].as_object_mut() {
+            for check in cniscope::checks::TABLE.iter().filter(|check| check.of_the_node && !check.before) {
+                checks.entry(check.name).or_insert_with(|| json!("off"));
+            }
         }
         let path = self.path("config.json");
         fs::write(&path, settings.to_string()).unwrap();

@@ -11,6 +11,7 @@ use crate::cni::version::SUPPORTED;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
+use crate::node::plugin_versions::Answer;
 
 /// What libcni takes where a configuration tells none.
 const IMPLIED: &str = "0.1.0";
@@ -39,9 +40,11 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         let mut paths = subject.folders.iter().map(|folder| path::join(folder, name.as_ref()));
         paths.find(|path| node.metadata(path).is_ok_and(|metadata| metadata.is_file()))
     };
+    // Calls fail by the hundred; who only looks at the node leaves nothing on it.
+    let answers = if subject.is_call() { Answer::Kept } else { Answer::Forgotten };
     let plugins = subject.plugins().into_iter().filter_map(|(_, name)| {
         let path = at(&name)?;
-        let versions = node.plugin_versions(Path::new(&path));
+        let versions = node.plugin_versions(Path::new(&path), answers);
         Some(Plugin { name, path, versions })
     });
     judge(&version, &plugins.collect::<Vec<_>>())

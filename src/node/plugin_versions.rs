@@ -29,20 +29,29 @@ const MAX_ANSWER: u64 = 64 * 1024;
 /// What libcni writes to the plugin (`pkg/invoke/exec.go`, `GetVersionInfo`).
 const QUESTION: &[u8] = br#"{"cniVersion":"1.1.0"}"#;
 
+/// What is done with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It is kept for the next who asks.
+    Kept,
+    /// Nothing is written.
+    Forgotten,
+}
+
 impl Node {
     /// The versions that the plugin at `path` supports, in its own order.
     ///
     /// # Errors
     /// Why it does not tell.
-    pub fn plugin_versions(&self, path: &Path) -> Result<Vec<String>, String> {
+    pub fn plugin_versions(&self, path: &Path, answer: Answer) -> Result<Vec<String>, String> {
         if !self.is_this() {
             return Err("plugins of another root are not started".to_owned());
         }
-        answer_of(path, Path::new(CACHE))
+        answer_of(path, Path::new(CACHE), answer)
     }
 }
 
-fn answer_of(path: &Path, cache: &Path) -> Result<Vec<String>, String> {
+fn answer_of(path: &Path, cache: &Path, is_to_be: Answer) -> Result<Vec<String>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     let of = (path, metadata.size(), metadata.mtime(), metadata.mtime_nsec());
     let cached = cache.join(sha256(format!("{of:?}").as_bytes()));
@@ -52,7 +61,9 @@ fn answer_of(path: &Path, cache: &Path) -> Result<Vec<String>, String> {
     }
     let answer = ask(path)?;
     let versions = parse(&answer).ok_or("it printed no answer to VERSION")?;
-    keep(&cached, &answer);
+    if is_to_be == Answer::Kept {
+        keep(&cached, &answer);
+    }
     Ok(versions)
 }
 
@@ -120,7 +131,7 @@ mod tests {
         std::fs::write(&plugin, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
         for _ in 0..500 {
-            match answer_of(&plugin, &folder.join("cache")) {
+            match answer_of(&plugin, &folder.join("cache"), Answer::Kept) {
                 Err(why) if why.contains("Text file busy") => std::thread::sleep(Duration::from_millis(10)),
                 answer => return answer,
             }
@@ -144,7 +155,7 @@ mod tests {
         for script in ["exit 1", "echo no", "echo '{}'", "cat /dev/zero"] {
             assert_eq!(answer(script), Err("it printed no answer to VERSION".to_owned()), "{script}");
         }
-        let missing = answer_of(Path::new("/no/plugin"), Path::new("/no/cache")).unwrap_err();
+        let missing = answer_of(Path::new("/no/plugin"), Path::new("/no/cache"), Answer::Kept).unwrap_err();
         assert_eq!(missing, "No such file or directory (os error 2)");
     }
 
@@ -172,15 +183,26 @@ mod tests {
         let script = format!("echo x >> {}; echo '{{\"supportedVersions\":[\"1.0.0\"]}}'", count.display());
         let times = || std::fs::read_to_string(&count).unwrap().lines().count();
         assert_eq!(asked(folder.path(), &script), Ok(vec!["1.0.0".to_owned()]));
-        let again = answer_of(&folder.path().join("plugin"), &folder.path().join("cache"));
+        let again = answer_of(&folder.path().join("plugin"), &folder.path().join("cache"), Answer::Forgotten);
         assert_eq!((again, times()), (Ok(vec!["1.0.0".to_owned()]), 1));
         asked(folder.path(), &format!("{script} # changed")).unwrap();
         assert_eq!(times(), 2);
     }
 
     #[test]
+    fn an_answer_that_is_forgotten_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        asked(folder.path(), r#"echo '{"supportedVersions":["1.0.0"]}'"#).unwrap();
+        std::fs::remove_dir_all(&cache).unwrap();
+        let answer = answer_of(&folder.path().join("plugin"), &cache, Answer::Forgotten);
+        assert_eq!(answer, Ok(vec!["1.0.0".to_owned()]));
+        assert!(!cache.exists());
+    }
+
+    #[test]
     fn nothing_of_another_root_is_started() {
-        let answer = Node::at(Path::new("/tmp")).plugin_versions(Path::new("/bin/true"));
+        let answer = Node::at(Path::new("/tmp")).plugin_versions(Path::new("/bin/true"), Answer::Kept);
         assert_eq!(answer, Err("plugins of another root are not started".to_owned()));
     }
 }

@@ -18,6 +18,10 @@ use crate::node::Node;
 /// Reference plugins that only work on what another plugin has made.
 const CHAINED_ONLY: [&str; 5] = ["portmap", "bandwidth", "firewall", "sbr", "vrf"];
 
+/// Reference plugins that hand their entry on to the ipam plugin as it is. Others may put addresses into it, as flannel does,
+/// and Calico for `usePodCidr`.
+const HAND_ON: [&str; 8] = ["bridge", "dummy", "host-device", "ipvlan", "macvlan", "ptp", "tap", "vlan"];
+
 /// Judges the entry; where there is none, the folder.
 #[must_use]
 pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
@@ -72,8 +76,8 @@ fn basics(config: &Value) -> Result<(), String> {
 fn addresses(subject: &Subject) -> Result<(), String> {
     let ipam = &subject.config["ipam"];
     match ipam["type"].as_str() {
-        // flannel gives host-local its ranges.
-        Some("host-local") if subject.plugin != "flannel" && !comes_with_a_call(subject, "ipRanges") => {
+        _ if !HAND_ON.contains(&subject.plugin.as_str()) => Ok(()),
+        Some("host-local") if !comes_with_a_call(subject, "ipRanges") => {
             ranges::of_config(&subject.config).map(drop)
         }
         Some("static") => static_addresses(ipam),
@@ -172,6 +176,8 @@ mod tests {
             ("bridge", json!({"name": "net"})),
             ("calico", json!({"name": "k8s-pod-network", "ipam": {"type": "calico-ipam"}})),
             ("flannel", json!({"name": "cbr0", "ipam": {"type": "host-local"}})),
+            ("calico", json!({"name": "k8s", "ipam": {"type": "host-local", "subnet": "usePodCidr"}})),
+            ("acme-net", json!({"name": "net", "ipam": {"type": "host-local"}})),
         ] {
             assert_eq!(judged(plugin, config).0, Status::Ok, "{plugin}");
         }

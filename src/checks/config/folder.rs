@@ -54,7 +54,8 @@ fn nothing(path: &Path, what: String, node: &Node) -> Finding {
     let finding = Finding::fail(Cause::NetworkNotReady, what).with("elsewhere", elsewhere.clone());
     match elsewhere.first() {
         Some(folder) => finding
-            .fix(format!("if the runtime reads {folder}, look there: cniscope doctor --conf-dir {folder}")),
+            .fix(format!("if the runtime reads {folder}, look there: cniscope doctor --conf-dir {folder}"))
+            .fix("else look why the network add-on's Pod on this node does not run: kubectl describe it and read its logs"),
         None => finding,
     }
 }
@@ -228,7 +229,11 @@ mod tests {
         let k3s = "/var/lib/rancher/k3s/agent/etc/cni/net.d";
         assert_eq!(
             fix,
-            [format!("if the runtime reads {k3s}, look there: cniscope doctor --conf-dir {k3s}")]
+            [
+                format!("if the runtime reads {k3s}, look there: cniscope doctor --conf-dir {k3s}"),
+                "else look why the network add-on's Pod on this node does not run: kubectl describe it and read its logs"
+                    .to_owned(),
+            ]
         );
     }
 

@@ -230,9 +230,13 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(parts) => joined(parts.iter().map(text)),
-        Value::Object(parts) => joined(parts.iter().map(|(name, part)| match text(part) {
-            part if part.is_empty() => part,
-            part => format!("{name} {part}"),
+        Value::Object(parts) => joined(parts.iter().map(|(name, part)| {
+            // Within a part there is no comma, which stands between the parts.
+            let text = match part {
+                Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+                _ => text(part),
+            };
+            if text.is_empty() { text } else { format!("{name} {text}") }
         })),
         other => other.to_string(),
     }

@@ -14,6 +14,7 @@ mod conf_examples;
 mod containerd;
 mod demo;
 mod dhcp;
+mod doctor;
 mod fail_open;
 mod failures;
 mod flannel;

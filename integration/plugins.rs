@@ -1,6 +1,7 @@
 //! The reference plugins and tools that `scripts/setup test` installs.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,11 @@ const OF_NETWORKS: [&str; 4] = ["bridge", "host-local", "loopback", "portmap"];
 
 /// Puts cniscope and the plugins into a place's folder of plugins.
 pub fn put_into(place: &Place) {
-    let bin = place.path("bin");
+    link_into(&place.path("bin"));
+}
+
+/// Links cniscope and the plugins into a folder.
+pub fn link_into(bin: &Path) {
     symlink(cniscope(), bin.join("cniscope")).unwrap();
     for plugin in OF_NETWORKS {
         symlink(tool(&format!("plugins/{plugin}")), bin.join(plugin)).unwrap();

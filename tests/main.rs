@@ -10,6 +10,7 @@
 
 mod answers;
 mod cli;
+mod cli_doctor;
 mod cli_journal;
 mod cli_show;
 mod conf_examples;

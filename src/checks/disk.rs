@@ -219,7 +219,9 @@ mod tests {
     fn a_folder_that_is_yet_to_come_is_where_its_parent_is() {
         let root = tempfile::tempdir().unwrap();
         let node = Node::at(root.path());
-        assert_eq!(nearest(&node, STATE), nearest(&node, "/"));
+        // What is free changes between two looks.
+        let at = |path| nearest(&node, path).map(|found| (found.magic, found.size, found.read_only));
+        assert_eq!(at(STATE), at("/"));
         std::os::unix::fs::symlink("var", root.path().join("var")).unwrap();
         assert_eq!(nearest(&node, STATE).unwrap_err(), "/var/lib/cni: too many symbolic links encountered");
     }

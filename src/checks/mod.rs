@@ -7,6 +7,7 @@ pub mod agent;
 pub mod apiserver;
 pub mod bridge;
 pub mod calico;
+pub mod cilium;
 pub mod clock;
 pub mod cni_version;
 pub mod config;
@@ -195,6 +196,15 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: calico::look,
+    },
+    Check {
+        name: "cilium",
+        about: "Cilium's agent: its socket and API, bpffs, cgroup2, the kernel, queued deletions, exclusive mode",
+        fits: cilium::fits,
+        before: true,
+        after: After::Always,
+        of_the_node: true,
+        look: cilium::look,
     },
     Check {
         name: "conntrack",

@@ -54,6 +54,12 @@ impl Node {
             .unwrap_or_else(|| nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned())
     }
 
+    /// The release of the running kernel, such as `6.1.0-13-amd64`. Empty if it does not tell.
+    #[must_use]
+    pub fn kernel(&self) -> String {
+        self.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default()
+    }
+
     /// Whether a kubelet is set up on this node, as kubeadm does it. Distributions that bring everything themselves (k3s, RKE2)
     /// do without its file.
     #[must_use]

@@ -1,8 +1,9 @@
-//! Whether somebody listens: a connection is made and closed at once.
+//! Whether somebody listens, and answers: a connection is made and closed at once, or after one question.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +28,35 @@ impl Node {
     /// # Errors
     /// If there is no socket, or it may not be used.
     pub fn reach_socket(&self, path: &Path) -> Result<bool, FileError> {
+        Ok(self.connect(path)?.is_some())
+    }
+
+    /// Asks who listens at a unix socket, and gives the start of what comes back within `limit`: nothing where nothing comes.
+    /// `Ok(None)`: nobody listens there.
+    ///
+    /// # Errors
+    /// As [`Node::reach_socket`].
+    pub fn ask_socket(
+        &self,
+        path: &Path,
+        question: &[u8],
+        limit: Duration,
+    ) -> Result<Option<Vec<u8>>, FileError> {
+        let Some(socket) = self.connect(path)? else { return Ok(None) };
+        let ask = |mut stream: UnixStream| -> io::Result<Vec<u8>> {
+            stream.set_nonblocking(false)?;
+            stream.set_write_timeout(Some(limit))?;
+            stream.set_read_timeout(Some(limit))?;
+            stream.write_all(question)?;
+            let mut answer = vec![0; 4096];
+            let read = stream.read(&mut answer)?;
+            answer.truncate(read);
+            Ok(answer)
+        };
+        Ok(Some(ask(UnixStream::from(socket)).unwrap_or_default()))
+    }
+
+    fn connect(&self, path: &Path) -> Result<Option<OwnedFd>, FileError> {
         let file = self.open(path, OFlag::O_PATH)?;
         let refused = |errno| FileError::System { path: path.to_owned(), errno };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -35,8 +65,8 @@ impl Node {
         let address = format!("/proc/self/fd/{}", file.as_raw_fd());
         let connected = UnixAddr::new(address.as_str()).and_then(|to| connect(socket.as_raw_fd(), &to));
         match connected {
-            Ok(()) => Ok(true),
-            Err(Errno::ECONNREFUSED | Errno::EAGAIN) => Ok(false),
+            Ok(()) => Ok(Some(socket)),
+            Err(Errno::ECONNREFUSED | Errno::EAGAIN) => Ok(None),
             Err(errno) => Err(refused(errno)),
         }
     }
@@ -68,5 +98,26 @@ mod tests {
         assert_eq!(reach(), Ok(true));
         drop(listener);
         assert_eq!(reach(), Ok(false));
+    }
+
+    #[test]
+    fn who_listens_is_asked_and_who_says_nothing_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        let listener = UnixListener::bind(root.path().join("a.sock")).unwrap();
+        let ask =
+            |limit| node.ask_socket(Path::new("/a.sock"), b"well?", Duration::from_millis(limit)).unwrap();
+        assert_eq!(ask(20), Some(Vec::new()));
+        let answering = std::thread::spawn(move || {
+            // The first one was that of the question before.
+            for client in listener.incoming().take(2) {
+                let (mut client, mut question) = (client.unwrap(), [0; 5]);
+                client.read_exact(&mut question).unwrap();
+                let _ = client.write_all(&question);
+            }
+        });
+        assert_eq!(ask(30_000), Some(b"well?".to_vec()));
+        answering.join().unwrap();
+        assert_eq!(ask(30_000), None);
     }
 }

@@ -20,6 +20,7 @@ pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;
 pub mod iptables;
+pub mod limits;
 pub mod netns;
 pub mod networks;
 pub mod plugin_binary;
@@ -223,6 +224,15 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: disk::look,
+    },
+    Check {
+        name: "limits",
+        about: "memory, processes, open files and inotify watches, of the node and of the runtime's cgroup",
+        fits: |_| true,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: limits::look,
     },
     Check {
         name: "sysctl",

@@ -10,6 +10,7 @@ pub mod files;
 pub mod filesystems;
 pub mod firewall;
 mod groups;
+pub mod inotify;
 pub mod links;
 pub mod locks;
 mod modules;
@@ -22,6 +23,7 @@ mod reach;
 pub mod sandboxes;
 pub mod stall;
 mod unix_sockets;
+pub mod usage;
 
 use std::path::{Path, PathBuf};
 

@@ -49,7 +49,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the kernel lacks what the plugin needs",
         about: "The kernel knows no such link type, protocol or option: it was built without it, or its module is not \
                 installed. After a kernel upgrade without a reboot, modules of the running kernel may be gone from disk.",
-        checks: &["kernel"],
+        checks: &["kernel", "cilium"],
         fix: &[
             safe(
                 "load the module that the plugin needs (vxlan, macvlan, ipvlan, vrf, ip6_tables, ...): modprobe NAME",

@@ -20,6 +20,7 @@ pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;
 pub mod iptables;
+pub mod leftovers;
 pub mod limits;
 pub mod netns;
 pub mod networks;
@@ -179,6 +180,16 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: runtime::look,
+    },
+    Check {
+        name: "leftovers",
+        about: "network namespaces, veths, cached results and addresses of sandboxes that are gone",
+        fits: leftovers::fits,
+        before: false,
+        // It reads every file of the pools and of libcni's cache.
+        after: After::Named,
+        of_the_node: true,
+        look: leftovers::look,
     },
     Check {
         name: "flannel",

@@ -32,6 +32,8 @@ pub struct Link {
     pub controller: Option<u32>,
     /// The index of the link that it sends through: a vxlan's underlay, the parent of a vlan or macvlan.
     pub lower: Option<u32>,
+    /// Whether the link that it belongs to, such as the other end of a veth, is in another network namespace.
+    pub peer_is_elsewhere: bool,
     /// Its addresses, in the kernel's order.
     pub addresses: Vec<IpNetwork>,
 }
@@ -167,6 +169,7 @@ fn read(message: &LinkMessage) -> Link {
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.controller = Some(*index),
             LinkAttribute::Link(index) => link.lower = Some(*index),
+            LinkAttribute::LinkNetNsId(_) => link.peer_is_elsewhere = true,
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     match info {

@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod links;
 pub mod locks;
 mod modules;
+pub mod named_netns;
 mod netlink;
 pub mod netns;
 pub mod plugin_versions;

@@ -20,6 +20,7 @@ pub mod flannel;
 pub mod interface;
 pub mod ipam_pool;
 pub mod iptables;
+pub mod kernel;
 pub mod leftovers;
 pub mod limits;
 pub mod netns;
@@ -235,6 +236,16 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: disk::look,
+    },
+    Check {
+        name: "kernel",
+        about: "the running kernel: the modules that the plugin needs, those on disk against those of the kernel that runs",
+        fits: |subject| subject.verb == Verb::Add,
+        before: false,
+        after: After::Always,
+        // Each plugin needs others.
+        of_the_node: false,
+        look: kernel::look,
     },
     Check {
         name: "limits",

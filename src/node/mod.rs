@@ -13,7 +13,7 @@ mod groups;
 pub mod inotify;
 pub mod links;
 pub mod locks;
-mod modules;
+pub mod modules;
 pub mod named_netns;
 mod netlink;
 pub mod netns;
@@ -60,7 +60,11 @@ impl Node {
     /// The release of the running kernel, such as `6.1.0-13-amd64`. Empty if it does not tell.
     #[must_use]
     pub fn kernel(&self) -> String {
-        self.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default()
+        let release = self.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default();
+        // It is the name of a folder, and uname(2) has room for 64 bytes of it.
+        let is_one =
+            release.len() <= 64 && !release.contains(|letter: char| letter == '/' || letter.is_control());
+        if is_one { release } else { String::new() }
     }
 
     /// Whether a kubelet is set up on this node, as kubeadm does it. Distributions that bring everything themselves (k3s, RKE2)

@@ -171,7 +171,7 @@ fn an_empty_folder_is_a_network_that_is_not_ready() {
     let node = Node::new();
     node.sh("mv /run/net.d/10-pods.conflist /run/net.d/10-pods.conflist.cilium_bak");
     insta::assert_snapshot!(node.problem(), @r#"
-    NODE: 1 problem
+    NODE: 1 problem, 3 skipped
 
     checks
       fail    config         /run/net.d has no network configuration
@@ -195,7 +195,7 @@ fn a_missing_binary_is_named_with_its_entry() {
     let wrapped = plugins::wrapped(&json!({"type": "acme-net", "ipam": {"type": "static"}}));
     node.network("10-pods.conflist", "pods", &[wrapped]);
     insta::assert_snapshot!(node.problem(), @r#"
-    NODE: 1 problem
+    NODE: 1 problem, 2 skipped
 
     networks
       pods    acme-net (wrapped) in /run/net.d/10-pods.conflist

@@ -1,7 +1,7 @@
 //! `cniscope doctor` on nodes that are trees of files.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -18,6 +18,7 @@ const PODS: &str = r#"{"cniVersion": "1.0.0", "name": "pods", "plugins": [
 fn node() -> Place {
     let place = Place::new();
     put(&place, "etc/hostname", "worker-1\n");
+    put(&place, "etc/containerd/config.toml", "version = 2\n");
     put(&place, "etc/cni/net.d/10-pods.conflist", PODS);
     put(&place, "bin/sh", "#!/bin/sh");
     for plugin in ["cniscope", "dummy", "static", "tuning"] {
@@ -44,6 +45,10 @@ fn doctor(place: &Place, arguments: &[&str]) -> Ran {
     let about = ["doctor", "plugin-binary", "config", "--root", root.to_str().unwrap()];
     place.cli(&[&about, arguments].concat())
 }
+
+/// What a kubelet writes into an event of a Pod.
+const EVENT: &str = "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \
+    \"4abc\": plugin type=\"dummy\" failed (add): failed to find plugin \"static\" in path [/opt/cni/bin]";
 
 #[test]
 fn a_healthy_node_is_fine() {
@@ -95,6 +100,91 @@ fn a_problem_is_shown_with_its_evidence_and_what_to_do() {
       install static in /opt/cni/bin
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (1, b"".as_slice()));
+}
+
+#[test]
+fn what_is_well_can_be_shown_with_its_evidence() {
+    let ran = doctor(&node(), &["-o", "wide"]);
+    insta::assert_snapshot!(ran.text(), @r#"
+    worker-1: no problem found
+
+    networks
+      pods    dummy (wrapped), tuning in /etc/cni/net.d/10-pods.conflist
+
+    checks
+      ok      plugin-binary  cniscope, dummy, static can be executed
+              about     dummy in 10-pods.conflist
+              folders   /opt/cni/bin
+              binaries  name cniscope, role wrapper, path /opt/cni/bin/cniscope, mode 0755, size 9
+                        name dummy, role plugin, path /opt/cni/bin/dummy, mode 0755, size 9
+                        name static, role ipam plugin, path /opt/cni/bin/static, mode 0755, size 9
+      ok      plugin-binary  tuning can be executed
+              about     tuning in 10-pods.conflist
+              folders   /opt/cni/bin
+              binaries  name tuning, role plugin, path /opt/cni/bin/tuning, mode 0755, size 9
+      ok      config         the runtime takes 10-pods.conflist
+              files  file 10-pods.conflist, network pods, plugins dummy tuning, taken true
+      ok      config         the entry has no mistake that is known
+              about  dummy in 10-pods.conflist
+                     tuning in 10-pods.conflist
+    "#);
+    assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
+}
+
+#[test]
+fn an_event_is_explained_with_what_is_found() {
+    let place = node();
+    remove(&place, "opt/cni/bin/static");
+    let ran = doctor(&place, &["--event", EVENT]);
+    let text = ran.text();
+    let (start, _) = text.split_once("networks\n").unwrap();
+    insta::assert_snapshot!(start, @r#"
+    worker-1: 1 problem
+
+    event
+      plugin-not-found: the ipam plugin static is in none of the folders of CNI_PATH (/opt/cni/bin)
+              evidence  the error's text has “failed to find plugin” and “in path [”
+                        check plugin-binary: the ipam plugin static is in none of the folders of CNI_PATH (/opt/cni/bin)
+              fix 1     install static in /opt/cni/bin
+              fix 2     install the missing binary in a folder of CNI_PATH
+              fix 3     set the runtime's plugin folder (containerd: bin_dir, CRI-O: plugin_dirs) to the one that the add-on fills
+              fix 4     restart the network add-on's Pod on this node: most install their binaries at start
+    "#);
+    assert_eq!((ran.status, ran.stderr.as_slice()), (1, b"".as_slice()));
+    assert!(text.ends_with("\nfirst\n  install static in /opt/cni/bin\n"), "{text}");
+}
+
+#[test]
+fn an_event_can_come_from_standard_input() {
+    let place = node();
+    let root = place.path("node");
+    let arguments = ["doctor", "config", "--event", "-", "-o", "json", "--root", root.to_str().unwrap()];
+    let mut child = spawn(place.cli_command(&arguments).stdin(Stdio::piped()));
+    child.stdin.take().unwrap().write_all(EVENT.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fix = "install the missing binary in a folder of CNI_PATH";
+    assert_eq!(
+        (&found["event"]["cause"], &found["first"]),
+        (&json!("plugin-not-found"), &json!({"check": null, "fix": fix}))
+    );
+    assert_eq!(output.status.code(), Some(0), "the node has no problem now");
+}
+
+#[test]
+fn without_being_told_the_runtimes_folders_are_looked_at() {
+    let place = node();
+    let move_to = |from: &str, to: &str| {
+        let (from, to) = (place.path("node").join(from), place.path("node").join(to));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::rename(from, to).unwrap();
+    };
+    move_to("etc/cni/net.d", "nets");
+    move_to("opt/cni/bin", "bins");
+    put(&place, "etc/containerd/config.toml", "[a.cni]\nconf_dir = \"/nets\"\nbin_dir = \"/bins\"\n");
+    let ran = doctor(&place, &[]);
+    assert_eq!(ran.status, 0, "{}", ran.text());
+    assert!(ran.text().contains("dummy (wrapped), tuning in /nets/10-pods.conflist"), "{}", ran.text());
 }
 
 #[test]
@@ -156,7 +246,7 @@ fn the_json_is_what_people_see() {
     assert_eq!(
         document,
         json!({
-            "schema": 1, "node": "worker-1", "time": null, "took_ms": null, "status": "fail",
+            "schema": 1, "node": "worker-1", "time": null, "took_ms": null, "status": "fail", "event": null,
             "first": {"check": "plugin-binary", "fix": fix},
             "networks": [{
                 "name": "pods", "file": "/etc/cni/net.d/10-pods.conflist", "plugins": ["dummy", "tuning"],

@@ -9,8 +9,10 @@ use serde::Serialize;
 use super::networks::Folder;
 use super::subject::{Origin, Subject};
 use super::{Check, Depth, TABLE, run, run_each};
+use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::finding::{Finding, Status};
+use crate::diagnosis::reason::{self, Happened};
 use crate::node::{Node, bounded, clock};
 
 /// The version of what [`Examination`] is as JSON.
@@ -25,6 +27,8 @@ pub struct Plan {
     pub conf_dir: PathBuf,
     /// The folders of the plugins.
     pub bin_folders: Vec<PathBuf>,
+    /// The text of a Pod's event, or of another error, which is judged with what is found.
+    pub event: Option<String>,
     /// How long a check may take.
     pub limit: Duration,
 }
@@ -44,6 +48,8 @@ pub struct Examination {
     pub status: Status,
     /// What to do first. `None` where nothing is wrong.
     pub first: Option<First>,
+    /// The cause of the event that was asked about.
+    pub event: Option<Diagnosis>,
     /// The networks of the node, in the runtime's order.
     pub networks: Vec<Seen>,
     /// The findings, the worst first.
@@ -78,8 +84,8 @@ pub struct Examined {
 /// The one thing to do first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct First {
-    /// The check whose finding it mends.
-    pub check: String,
+    /// The check whose finding it mends; `None` where it follows from the event alone.
+    pub check: Option<String>,
     /// What to do.
     pub fix: String,
 }
@@ -111,13 +117,15 @@ pub fn examine(node: &Node, plan: &Plan) -> Examination {
         add(&mut findings, finding, subject, &folder);
     }
     let findings = ordered(findings);
+    let event = plan.event.as_deref().map(|text| of_event(text, &findings));
     Examination {
         schema: SCHEMA,
         node: node.host_name(),
         time: clock::rfc3339(time),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         status: findings.iter().map(|one| one.finding.status).max().unwrap_or(Status::Skipped),
-        first: first(&findings),
+        first: event.as_ref().and_then(|event| first_of_event(event, &findings)).or_else(|| first(&findings)),
+        event,
         networks: seen(&folder),
         findings,
     }
@@ -193,15 +201,38 @@ fn ordered(mut findings: Vec<Examined>) -> Vec<Examined> {
     findings
 }
 
-/// The first fix of the worst finding that has one; one that destroys something only where there is no other.
+/// What the text of an event says, together with what was found.
+fn of_event(text: &str, findings: &[Examined]) -> Diagnosis {
+    let findings: Vec<Finding> = findings.iter().map(|one| one.finding.clone()).collect();
+    reason::diagnose(&Happened::Error { text: text.to_owned() }, &findings)
+}
+
+fn is_wrong(one: &Examined) -> bool {
+    matches!(one.finding.status, Status::Fail | Status::Warn)
+}
+
+/// The first fix of the event's cause. Where that is not known, there is none: what was found decides.
+fn first_of_event(event: &Diagnosis, findings: &[Examined]) -> Option<First> {
+    if event.cause == Cause::Unknown {
+        return None;
+    }
+    let of_cause = findings.iter().find(|one| is_wrong(one) && one.finding.cause == Some(event.cause));
+    let check = of_cause.map(|one| one.finding.check.clone());
+    Some(First { check, fix: safest(&event.fix)?.clone() })
+}
+
+/// The first fix of the worst finding that has one.
 fn first(findings: &[Examined]) -> Option<First> {
-    let is_wrong = |one: &&Examined| matches!(one.finding.status, Status::Fail | Status::Warn);
-    let wrong = findings.iter().filter(is_wrong);
-    let worst = wrong.clone().next()?.finding.status;
-    let finding =
-        &wrong.clone().find(|one| one.finding.status == worst && !one.finding.fix.is_empty())?.finding;
-    let fix = finding.fix.iter().find(|fix| !fix.starts_with(DESTRUCTIVE)).or(finding.fix.first())?;
-    Some(First { check: finding.check.clone(), fix: fix.clone() })
+    let worst = findings.iter().find(|one| is_wrong(one))?.finding.status;
+    let mut worst = findings.iter().map(|one| &one.finding).filter(|finding| finding.status == worst);
+    worst.find_map(|finding| {
+        Some(First { check: Some(finding.check.clone()), fix: safest(&finding.fix)?.clone() })
+    })
+}
+
+/// The first; one that destroys something only where there is no other.
+fn safest(fixes: &[String]) -> Option<&String> {
+    fixes.iter().find(|fix| !fix.starts_with(DESTRUCTIVE)).or(fixes.first())
 }
 
 fn seen(folder: &Folder) -> Vec<Seen> {

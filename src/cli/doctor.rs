@@ -1,7 +1,7 @@
 //! `cniscope doctor`: examines the node.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,21 +10,28 @@ use clap::builder::PossibleValuesParser;
 use super::{CliError, Common, Outcome};
 use crate::checks::examination::{Examination, Plan, examine};
 use crate::checks::names;
+use crate::checks::runtime::folders;
 use crate::cni::path;
 use crate::diagnosis::finding::Status;
-use crate::render::{self, escape, examination};
+use crate::node::{Node, bounded};
+use crate::render::examination::{self, Detail, View};
+use crate::render::time::Zone;
+use crate::render::{self, escape};
 
 /// How long a check may take: node-problem-detector gives up after five seconds.
 const LIMIT: Duration = Duration::from_secs(4);
 /// How often `--watch` examines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// More of an event's text is not read.
+const MAX_EVENT: u64 = 1 << 20;
+
 /// How the findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Output {
     /// For people
     Text,
-    /// For people, with a line for every check
+    /// For people, with the evidence of what is well too
     Wide,
     /// One document
     Json,
@@ -35,12 +42,15 @@ pub(super) struct Arguments {
     /// Only these checks
     #[arg(value_name = "CHECK", value_parser = PossibleValuesParser::new(names()))]
     checks: Vec<String>,
-    /// Folder of the network configurations
-    #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
-    conf_dir: PathBuf,
-    /// Folders of the plugins, with ':' between them
-    #[arg(long, value_name = "DIRS", default_value = "/opt/cni/bin")]
-    cni_path: OsString,
+    /// Text of a Pod's event, or of another error, to be explained with what is found; - reads standard input
+    #[arg(long, value_name = "TEXT", conflicts_with = "one_line")]
+    event: Option<String>,
+    /// Folder of the network configurations [default: the runtime's]
+    #[arg(long, value_name = "DIR")]
+    conf_dir: Option<PathBuf>,
+    /// Folders of the plugins, with ':' between them [default: the runtime's]
+    #[arg(long, value_name = "DIRS")]
+    cni_path: Option<OsString>,
     /// How the findings are written
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -60,20 +70,16 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
         let root = common.root.to_string_lossy();
         return Err(CliError::Usage(format!("--root {} is no folder", escape::line(&root))));
     }
-    let plan = Plan {
-        checks: arguments.checks.clone(),
-        conf_dir: arguments.conf_dir.clone(),
-        bin_folders: path::folders(&arguments.cni_path),
-        limit: LIMIT,
-    };
+    let event = arguments.event.as_deref().map(text).transpose()?;
+    let node = common.node();
     loop {
-        let found = examine(&common.node(), &plan);
+        let found = examine(&node, &plan(&node, arguments, event.clone()));
         if arguments.watch {
             render::clear_terminal()?;
         }
         let mut is_closed = false;
         render::to_stdout(|out| {
-            let written = write(out, arguments, &found).and_then(|()| out.flush());
+            let written = write(out, arguments, common.zone(), &found).and_then(|()| out.flush());
             is_closed = written.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
             written
         })?;
@@ -84,11 +90,46 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     }
 }
 
-fn write(out: &mut dyn Write, arguments: &Arguments, found: &Examination) -> std::io::Result<()> {
-    let is_wide = arguments.output == Output::Wide || !arguments.checks.is_empty();
+/// The text itself, or for `-` what stands on standard input.
+fn text(argument: &str) -> Result<String, CliError> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_EVENT)
+        .read_to_end(&mut text)
+        .map_err(|error| CliError::Usage(format!("standard input cannot be read: {error}")))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What is to be examined. Folders that are not told are those that the runtime uses now.
+fn plan(node: &Node, arguments: &Arguments, event: Option<String>) -> Plan {
+    let of = node.clone();
+    let in_use = bounded::run(LIMIT, move || folders::in_use(&of)).unwrap_or_else(folders::usual);
+    Plan {
+        checks: arguments.checks.clone(),
+        conf_dir: arguments.conf_dir.clone().unwrap_or(in_use.0),
+        bin_folders: arguments.cni_path.as_deref().map_or(in_use.1, path::folders),
+        event,
+        limit: LIMIT,
+    }
+}
+
+fn write(out: &mut dyn Write, arguments: &Arguments, zone: Zone, found: &Examination) -> std::io::Result<()> {
+    let view = View {
+        detail: match arguments.output {
+            Output::Wide => Detail::Evidence,
+            _ if arguments.checks.is_empty() => Detail::Checks,
+            _ => Detail::Entries,
+        },
+        width: render::terminal_width(),
+        time: arguments.watch.then_some(zone),
+    };
     match arguments.output {
         _ if arguments.one_line => writeln!(out, "{}", examination::line(found)),
-        Output::Text | Output::Wide => examination::whole(out, found, is_wide, render::terminal_width()),
+        Output::Text | Output::Wide => examination::whole(out, found, view),
         Output::Json => writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(found)?)),
     }
 }

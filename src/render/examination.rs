@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::Value;
 
+use super::time::Zone;
 use super::wrap::wrapped;
 use super::{BAD, GOOD, HEADING, ODD, QUIET, escape, of_status};
 use crate::checks::examination::{Examination, Examined, Seen};
-use crate::diagnosis::catalogue::DESTRUCTIVE;
+use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::finding::Status;
 
 /// The longest message that node-problem-detector keeps, in bytes, where it is not told otherwise.
@@ -18,17 +19,35 @@ const BEFORE_NAME: usize = 10;
 /// A line is not broken into pieces shorter than this.
 const LEAST: usize = 24;
 
-/// All that was found. What is well is one line with the names of its checks, or a line for each where it is to be `wide`.
+/// How much is shown. What is wrong is always shown with its evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// A line for each check.
+    #[default]
+    Checks,
+    /// A line for each entry that a check has looked at.
+    Entries,
+    /// That, with the evidence of what is well.
+    Evidence,
+}
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct View {
+    /// How much.
+    pub detail: Detail,
+    /// The columns of the terminal.
+    pub width: Option<usize>,
+    /// The zone in which the time of the examination is shown, where it is to be shown.
+    pub time: Option<Zone>,
+}
+
+/// All that was found.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn whole(
-    out: &mut dyn Write,
-    found: &Examination,
-    is_wide: bool,
-    width: Option<usize>,
-) -> io::Result<()> {
-    Whole { out, found, is_wide, width }.write()
+pub fn whole(out: &mut dyn Write, found: &Examination, view: View) -> io::Result<()> {
+    Whole { out, found, view }.write()
 }
 
 /// The worst of it in one line.
@@ -68,13 +87,13 @@ fn counted(number: usize, what: &str) -> String {
 struct Whole<'a> {
     out: &'a mut dyn Write,
     found: &'a Examination,
-    is_wide: bool,
-    width: Option<usize>,
+    view: View,
 }
 
 impl Whole<'_> {
     fn write(&mut self) -> io::Result<()> {
         self.title()?;
+        self.event()?;
         self.networks()?;
         self.checks()?;
         self.first()
@@ -86,24 +105,58 @@ impl Whole<'_> {
 
     fn title(&mut self) -> io::Result<()> {
         let count = |status| self.found.findings.iter().filter(|one| one.finding.status == status).count();
-        let (style, verdict) = match (count(Status::Fail), count(Status::Warn)) {
+        let (problems, warnings, skipped) =
+            (count(Status::Fail), count(Status::Warn), count(Status::Skipped));
+        let (style, verdict) = match (problems, warnings) {
             _ if self.found.status == Status::Skipped => (ODD, "nothing could be looked at".to_owned()),
             (0, 0) => (GOOD, "no problem found".to_owned()),
-            (0, warnings) => (ODD, format!("no problem, {}", counted(warnings, "warning"))),
-            (problems, 0) => (BAD, counted(problems, "problem")),
-            (problems, warnings) => {
-                (BAD, format!("{}, {}", counted(problems, "problem"), counted(warnings, "warning")))
-            }
+            (0, _) => (ODD, "no problem".to_owned()),
+            _ => (BAD, counted(problems, "problem")),
         };
-        let node = escape::line(&self.found.node);
+        let mut verdict = vec![verdict];
+        verdict.extend((warnings > 0).then(|| counted(warnings, "warning")));
+        let is_partly_blind = skipped > 0 && self.found.status != Status::Skipped;
+        verdict.extend(is_partly_blind.then(|| format!("{skipped} skipped")));
+        let time = self.view.time.map(|zone| format!(" at {}", zone.long(&self.found.time)));
         writeln!(
             self.out,
-            "{}{node}{}: {}{verdict}{}",
+            "{}{}{}{}: {}{}{}",
             HEADING.render(),
+            escape::line(&self.found.node),
             HEADING.render_reset(),
+            time.unwrap_or_default(),
             style.render(),
+            verdict.join(", "),
             style.render_reset()
         )
+    }
+
+    fn event(&mut self) -> io::Result<()> {
+        let Some(event) = &self.found.event else { return Ok(()) };
+        self.heading("event")?;
+        let is_unknown = event.cause == Cause::Unknown;
+        let (style, cause) = if is_unknown { (ODD, "unknown cause") } else { (BAD, event.cause.id()) };
+        write!(self.out, "  {}{cause}{}: ", style.render(), style.render_reset())?;
+        self.hanging(&escape::line(&event.summary), cause.len() + 4, Style::new())?;
+        let of = |name: &str, texts: &[String], style| {
+            texts.iter().map(|text| (name.to_owned(), text.clone(), style)).collect::<Vec<_>>()
+        };
+        let mut facts = of("evidence", &event.evidence, QUIET);
+        let looked_at = event.cause.entry().checks;
+        let could_tell = |well: &&String| {
+            well.split_once(": ").is_some_and(|(check, _)| is_unknown || looked_at.contains(&check))
+        };
+        let is_found = self.found.findings.iter().any(|one| {
+            matches!(one.finding.status, Status::Fail | Status::Warn)
+                && one.finding.cause == Some(event.cause)
+        });
+        // An event may be older than what is found now, or of another network.
+        if !is_found {
+            let well: Vec<String> = event.ruled_out.iter().filter(could_tell).cloned().collect();
+            facts.extend(of(if is_unknown { "ruled out" } else { "well now" }, &well, QUIET));
+        }
+        facts.extend(fixes(&event.fix));
+        self.facts(&facts)
     }
 
     fn networks(&mut self) -> io::Result<()> {
@@ -126,7 +179,7 @@ impl Whole<'_> {
 
     /// The text at this column and, where the terminal is too narrow, below it.
     fn hanging(&mut self, text: &str, column: usize, style: Style) -> io::Result<()> {
-        let room = self.width.map(|width| width.saturating_sub(column).max(LEAST));
+        let room = self.view.width.map(|width| width.saturating_sub(column).max(LEAST));
         for (position, line) in wrapped(text, room).iter().enumerate() {
             let indent = if position == 0 { 0 } else { column };
             writeln!(self.out, "{:indent$}{}{line}{}", "", style.render(), style.render_reset())?;
@@ -136,19 +189,17 @@ impl Whole<'_> {
 
     fn checks(&mut self) -> io::Result<()> {
         self.heading("checks")?;
-        let found = self.found;
-        let (well, shown): (Vec<&Examined>, Vec<&Examined>) =
-            found.findings.iter().partition(|one| one.finding.status == Status::Ok && !self.is_wide);
-        let mut well: Vec<&str> = well.iter().map(|one| one.finding.check.as_str()).collect();
-        well.dedup();
-        well.retain(|name| !shown.iter().any(|one| one.finding.check == *name));
-        let column = shown.iter().map(|one| one.finding.check.len()).max().unwrap_or_default();
-        for one in shown {
-            self.check(one, column)?;
-        }
-        if !well.is_empty() {
-            self.status("ok")?;
-            self.hanging(&well.join(", "), BEFORE_NAME, Style::new())?;
+        let findings = &self.found.findings;
+        let column = findings.iter().map(|one| one.finding.check.len()).max().unwrap_or_default();
+        for (position, one) in findings.iter().enumerate() {
+            let is_well = one.finding.status == Status::Ok && self.view.detail == Detail::Checks;
+            let of_check = |other: &&Examined| other.finding.check == one.finding.check;
+            // What is well with one entry says nothing new beside what is wrong with another.
+            if is_well && findings[..position].iter().any(|other| of_check(&other)) {
+                continue;
+            }
+            let others = if is_well { findings[position + 1..].iter().filter(of_check).count() } else { 0 };
+            self.check(one, others, column)?;
         }
         Ok(())
     }
@@ -158,29 +209,31 @@ impl Whole<'_> {
         write!(self.out, "  {}{status:<7}{} ", style.render(), style.render_reset())
     }
 
-    fn check(&mut self, one: &Examined, column: usize) -> io::Result<()> {
+    /// A finding, and how many `others` are as well as it.
+    fn check(&mut self, one: &Examined, others: usize, column: usize) -> io::Result<()> {
         let finding = &one.finding;
         self.status(finding.status.as_str())?;
         write!(self.out, "{:<column$}  ", escape::line(&finding.check))?;
-        self.hanging(&escape::line(&finding.summary), BEFORE_NAME + column + 2, Style::new())?;
-        if matches!(finding.status, Status::Ok | Status::Skipped) {
+        let others = if others > 0 { format!(" (+{others} more)") } else { String::new() };
+        let summary = format!("{}{others}", escape::line(&finding.summary));
+        self.hanging(&summary, BEFORE_NAME + column + 2, Style::new())?;
+        let is_wrong = matches!(finding.status, Status::Fail | Status::Warn);
+        if !is_wrong && self.view.detail < Detail::Evidence {
             return Ok(());
         }
         let mut facts: Vec<(String, String)> = Vec::new();
         facts.extend(one.about.iter().map(|about| ("about".to_owned(), about.clone())));
         if let Some(cause) = finding.cause {
-            facts.push(("cause".to_owned(), format!("{cause}: {}", cause.entry().title)));
+            // What looks wrong is not the cause of anything yet.
+            let name = if finding.status == Status::Fail { "cause" } else { "may cause" };
+            facts.push((name.to_owned(), format!("{cause}: {}", cause.entry().title)));
         }
         for (name, value) in &finding.evidence {
             facts.extend(lines(value).into_iter().map(|line| (name.clone(), line)));
         }
-        let facts = facts.into_iter().map(|(name, text)| (name, text, QUIET));
-        let fix = finding.fix.iter().enumerate();
-        let fix = fix.map(|(position, fix)| {
-            let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
-            (format!("fix {}", position + 1), fix.clone(), style)
-        });
-        self.facts(&facts.chain(fix).collect::<Vec<_>>())
+        let mut facts: Vec<_> = facts.into_iter().map(|(name, text)| (name, text, QUIET)).collect();
+        facts.extend(fixes(&finding.fix));
+        self.facts(&facts)
     }
 
     /// Names and texts in two columns; a name stands there once.
@@ -204,6 +257,15 @@ impl Whole<'_> {
         write!(self.out, "  ")?;
         self.hanging(&escape::line(&first.fix), 2, Style::new())
     }
+}
+
+/// What to do, numbered, as facts; what destroys something stands out.
+fn fixes(fixes: &[String]) -> Vec<(String, String, Style)> {
+    let numbered = fixes.iter().enumerate().map(|(position, fix)| {
+        let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
+        (format!("fix {}", position + 1), fix.clone(), style)
+    });
+    numbered.collect()
 }
 
 fn plugins(network: &Seen) -> String {

@@ -28,6 +28,7 @@ fn found(files: &[(&str, &str)], checks: &[&str]) -> Examination {
         checks: checks.iter().map(ToString::to_string).collect(),
         conf_dir: "/net.d".into(),
         bin_folders: vec!["/bin".into()],
+        event: None,
         limit: Duration::from_mins(1),
     };
     examine(&Node::at(root.path()), &plan)
@@ -84,7 +85,7 @@ fn a_wrapped_entry_needs_cniscope_too() {
         ]
     );
     let fix = "install cniscope in /bin".to_owned();
-    assert_eq!(found.first, Some(First { check: "plugin-binary".into(), fix }));
+    assert_eq!(found.first, Some(First { check: Some("plugin-binary".into()), fix }));
 }
 
 #[test]
@@ -173,4 +174,33 @@ fn the_first_thing_to_do_is_a_safe_one_of_the_worst() {
     assert_eq!(fix(&[warn()]).as_deref(), Some("look"));
     assert_eq!(fix(&[examined("a", Finding::fail(Cause::Unknown, "")), warn()]), None);
     assert_eq!(fix(&[examined("a", Finding::ok("").fix("nothing"))]), None);
+}
+
+#[test]
+fn an_event_is_judged_with_what_was_found() {
+    const FULL: &str =
+        "plugin type=\"bridge\" failed (add): no IP addresses available in range set: 10.1.0.1-10.1.0.6";
+    let leaked = Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used, 2 leaked").fix("release the 2");
+    let kind = Finding::fail(Cause::BridgeWrongKind, "br0 is a veth").fix("rename it");
+    let findings = [examined("bridge", kind), examined("ipam-pool", leaked)];
+    let judged = |text: &str, findings: &[Examined]| {
+        let event = of_event(text, findings);
+        let first = first_of_event(&event, findings);
+        (event.cause, event.summary, first.map(|first| (first.check, first.fix)))
+    };
+    assert_eq!(
+        judged(FULL, &findings),
+        (
+            Cause::IpamExhausted,
+            "5 of 5 addresses used, 2 leaked".to_owned(),
+            Some((Some("ipam-pool".to_owned()), "release the 2".to_owned()))
+        )
+    );
+    let (cause, _, first) = judged(FULL, &findings[..1]);
+    assert_eq!((cause, first.map(|(check, _)| check)), (Cause::IpamExhausted, Some(None)));
+    assert_eq!(
+        judged("it rained", &findings),
+        (Cause::Unknown, "no check applied".to_owned(), None),
+        "what was found decides what to do first"
+    );
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::checks::examination::First;
-use crate::diagnosis::catalogue::Cause;
+use crate::diagnosis::Diagnosis;
 use crate::diagnosis::finding::Finding;
 
 fn network(name: &str, plugins: &[&str], taken: bool) -> Seen {
@@ -30,6 +30,7 @@ fn examination(findings: Vec<Examined>, first: Option<First>) -> Examination {
         took_ms: 12,
         status: findings.iter().map(|one| one.finding.status).max().unwrap(),
         first,
+        event: None,
         networks: vec![network("pods", &["bridge", "portmap"], true)],
         findings,
     }
@@ -56,7 +57,7 @@ fn healthy() -> Examination {
 }
 
 fn ill() -> Examination {
-    let first = First { check: "ipam-pool".to_owned(), fix: exhausted().finding.fix[0].clone() };
+    let first = First { check: Some("ipam-pool".to_owned()), fix: exhausted().finding.fix[0].clone() };
     let findings = vec![
         exhausted(),
         examined("clock", Finding::warn("the clock is not synchronised"), &[]),
@@ -69,28 +70,29 @@ fn ill() -> Examination {
     ill
 }
 
-fn shown(found: &Examination, is_wide: bool, width: Option<usize>) -> String {
+fn shown(found: &Examination, detail: Detail, width: Option<usize>) -> String {
     let mut written = Vec::new();
-    whole(&mut written, found, is_wide, width).unwrap();
+    whole(&mut written, found, View { detail, width, time: None }).unwrap();
     anstream::adapter::strip_str(std::str::from_utf8(&written).unwrap()).to_string()
 }
 
 #[test]
 fn a_healthy_node_is_a_short_block() {
-    insta::assert_snapshot!(shown(&healthy(), false, Some(80)), @r#"
+    insta::assert_snapshot!(shown(&healthy(), Detail::Checks, Some(80)), @r#"
     worker-1: no problem found
 
     networks
       pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
 
     checks
-      ok      plugin-binary, bridge
+      ok      plugin-binary  bridge can be executed (+1 more)
+      ok      bridge         cni0 fits the network
     "#);
 }
 
 #[test]
-fn every_check_has_a_line_where_it_is_to_be_wide() {
-    insta::assert_snapshot!(shown(&healthy(), true, Some(80)), @r#"
+fn every_entry_can_have_a_line() {
+    insta::assert_snapshot!(shown(&healthy(), Detail::Entries, Some(80)), @r#"
     worker-1: no problem found
 
     networks
@@ -105,8 +107,8 @@ fn every_check_has_a_line_where_it_is_to_be_wide() {
 
 #[test]
 fn what_is_wrong_is_shown_with_its_evidence_and_fix() {
-    insta::assert_snapshot!(shown(&ill(), false, None), @r#"
-    worker-1: 1 problem, 1 warning
+    insta::assert_snapshot!(shown(&ill(), Detail::Checks, None), @r#"
+    worker-1: 1 problem, 1 warning, 1 skipped
 
     networks
       pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
@@ -124,7 +126,7 @@ fn what_is_wrong_is_shown_with_its_evidence_and_fix() {
               fix 2   destructive: delete the folder
       warn    clock      the clock is not synchronised
       skipped calico     did not answer within 4000 ms
-      ok      bridge
+      ok      bridge     cni0 fits the network
 
     first
       release the 2 leaked addresses: remove their files in /var/lib/cni/networks/pods
@@ -133,10 +135,10 @@ fn what_is_wrong_is_shown_with_its_evidence_and_fix() {
 
 #[test]
 fn it_fits_a_narrow_terminal() {
-    let narrow = shown(&ill(), false, Some(60));
+    let narrow = shown(&ill(), Detail::Checks, Some(60));
     assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
     insta::assert_snapshot!(narrow, @r#"
-    worker-1: 1 problem, 1 warning
+    worker-1: 1 problem, 1 warning, 1 skipped
 
     networks
       pods    bridge (wrapped), portmap in
@@ -159,7 +161,7 @@ fn it_fits_a_narrow_terminal() {
               fix 2   destructive: delete the folder
       warn    clock      the clock is not synchronised
       skipped calico     did not answer within 4000 ms
-      ok      bridge
+      ok      bridge     cni0 fits the network
 
     first
       release the 2 leaked addresses: remove their files in
@@ -168,15 +170,150 @@ fn it_fits_a_narrow_terminal() {
 }
 
 #[test]
+fn what_is_well_can_have_its_evidence() {
+    let bridge = Finding::ok("cni0 fits the network").with("mtu", 1500);
+    let found = examination(vec![examined("bridge", bridge, &["bridge in pods.conflist"])], None);
+    insta::assert_snapshot!(shown(&found, Detail::Evidence, None), @r#"
+    worker-1: no problem found
+
+    networks
+      pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
+
+    checks
+      ok      bridge  cni0 fits the network
+              about  bridge in pods.conflist
+              mtu    1500
+    "#);
+}
+
+/// An event that tells of a full pool.
+fn of_a_full_pool() -> Diagnosis {
+    Diagnosis {
+        cause: Cause::IpamExhausted,
+        title: "no address is left in the pool".to_owned(),
+        summary: "no address is left in the pool".to_owned(),
+        evidence: vec!["the error's text has “no IP addresses available”".to_owned()],
+        ruled_out: vec![
+            "bridge: cni0 fits the network".to_owned(),
+            "ipam-pool: 0 of 5 addresses used".to_owned(),
+        ],
+        fix: vec!["release the 2 leaked addresses".to_owned(), "destructive: delete the folder".to_owned()],
+    }
+}
+
+#[test]
+fn an_event_comes_before_everything() {
+    let mut found = ill();
+    found.event = Some(of_a_full_pool());
+    insta::assert_snapshot!(shown(&found, Detail::Checks, Some(80)), @r#"
+    worker-1: 1 problem, 1 warning, 1 skipped
+
+    event
+      ipam-exhausted: no address is left in the pool
+              evidence  the error's text has “no IP addresses available”
+              fix 1     release the 2 leaked addresses
+              fix 2     destructive: delete the folder
+
+    networks
+      pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
+      stale   flannel (wrapped) in /etc/cni/net.d/stale.conflist; the runtime does
+              not take it
+
+    checks
+      fail    ipam-pool  5 of 5 addresses used, 2 of them leaked
+              about   bridge in pods.conflist
+              cause   ipam-exhausted: no address is left in the pool
+              folder  /var/lib/cni/networks/pods
+              sets    ranges 10.1.0.1-10.1.0.6, capacity 5
+              leaked  address 10.1.0.3, id a
+                      address 10.1.0.4, id b
+              fix 1   release the 2 leaked addresses: remove their files in
+                      /var/lib/cni/networks/pods
+              fix 2   destructive: delete the folder
+      warn    clock      the clock is not synchronised
+      skipped calico     did not answer within 4000 ms
+      ok      bridge     cni0 fits the network
+
+    first
+      release the 2 leaked addresses: remove their files in
+      /var/lib/cni/networks/pods
+    "#);
+}
+
+#[test]
+fn of_an_event_that_is_over_is_told_what_is_well_now() {
+    let mut found = healthy();
+    found.event = Some(of_a_full_pool());
+    insta::assert_snapshot!(shown(&found, Detail::Checks, None), @r#"
+    worker-1: no problem found
+
+    event
+      ipam-exhausted: no address is left in the pool
+              evidence  the error's text has “no IP addresses available”
+              well now  ipam-pool: 0 of 5 addresses used
+              fix 1     release the 2 leaked addresses
+              fix 2     destructive: delete the folder
+
+    networks
+      pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
+
+    checks
+      ok      plugin-binary  bridge can be executed (+1 more)
+      ok      bridge         cni0 fits the network
+    "#);
+}
+
+#[test]
+fn of_an_unknown_event_is_told_what_was_ruled_out() {
+    let mut found = healthy();
+    found.event = Some(Diagnosis {
+        cause: Cause::Unknown,
+        title: "unknown cause".to_owned(),
+        summary: "ruled out: bridge".to_owned(),
+        evidence: Vec::new(),
+        ruled_out: vec!["bridge: cni0 fits the network".to_owned()],
+        fix: Vec::new(),
+    });
+    insta::assert_snapshot!(shown(&found, Detail::Checks, None), @r#"
+    worker-1: no problem found
+
+    event
+      unknown cause: ruled out: bridge
+              ruled out  bridge: cni0 fits the network
+
+    networks
+      pods    bridge (wrapped), portmap in /etc/cni/net.d/pods.conflist
+
+    checks
+      ok      plugin-binary  bridge can be executed (+1 more)
+      ok      bridge         cni0 fits the network
+    "#);
+}
+
+#[test]
+fn the_time_is_shown_where_it_goes_on() {
+    let mut written = Vec::new();
+    let view = View { time: Some(Zone::Utc), ..View::default() };
+    whole(&mut written, &healthy(), view).unwrap();
+    let text = String::from_utf8(written).unwrap();
+    let title = anstream::adapter::strip_str(text.lines().next().unwrap()).to_string();
+    assert_eq!(title, "worker-1 at 2026-11-21 10:20:30.000 +00:00: no problem found");
+}
+
+#[test]
 fn the_title_counts_what_is_wrong() {
     let title = |findings: Vec<Examined>| {
-        shown(&examination(findings, None), false, None).lines().next().unwrap().to_owned()
+        shown(&examination(findings, None), Detail::Checks, None).lines().next().unwrap().to_owned()
     };
     let warn = || examined("clock", Finding::warn("late"), &[]);
     let table = [
         (vec![warn()], "worker-1: no problem, 1 warning"),
         (vec![exhausted(), exhausted()], "worker-1: 2 problems"),
         (vec![exhausted(), warn(), warn()], "worker-1: 1 problem, 2 warnings"),
+        (
+            vec![examined("a", Finding::skipped("late"), &[]), healthy().findings.remove(0)],
+            "worker-1: no problem found, 1 skipped",
+        ),
         (vec![examined("a", Finding::skipped("late"), &[])], "worker-1: nothing could be looked at"),
     ];
     for (findings, expected) in table {
@@ -221,12 +358,12 @@ fn text_from_outside_is_harmless_for_a_terminal() {
     let finding = Finding::fail(Cause::ConfigInvalid, hostile)
         .with(hostile, json!([{hostile: hostile}, [hostile]]))
         .fix(hostile);
-    let first = First { check: hostile.to_owned(), fix: hostile.to_owned() };
+    let first = First { check: Some(hostile.to_owned()), fix: hostile.to_owned() };
     let mut found = examination(vec![examined("config", finding, &[hostile])], Some(first));
     found.node = hostile.to_owned();
     found.networks.push(network(hostile, &[hostile], true));
     let mut written = Vec::new();
-    whole(&mut written, &found, true, None).unwrap();
+    whole(&mut written, &found, View { detail: Detail::Evidence, ..View::default() }).unwrap();
     let text = String::from_utf8(written).unwrap();
     assert!(!text.contains('\u{202e}') && !text.contains("\u{1b}[35m"), "{text}");
     assert_eq!(text.matches(r"a\u{1b}[35m\nb\u{202e}").count(), 12);

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use ipnetwork::IpNetwork;
@@ -17,6 +18,8 @@ use crate::node::Node;
 use crate::node::files::FileError;
 use crate::node::links::Link;
 
+/// The device that flannel makes unless it is told another VNI.
+const DEVICE: &str = "flannel.1";
 const SUBNET_ENV: &str = "/run/flannel/subnet.env";
 /// What vxlan takes of a packet over IPv4: Ethernet, IP, UDP and its own header.
 const VXLAN_OVERHEAD: u32 = 50;
@@ -98,6 +101,19 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         links,
     };
     judge(&facts).with("path", facts.path.as_str())
+}
+
+/// Flannel's device, if one of the addresses is in the subnet that flannel has for this node.
+pub(super) fn device_behind(node: &Node, mut addresses: impl Iterator<Item = IpAddr>) -> Option<Link> {
+    let content = node.read(Path::new(SUBNET_ENV), 64 * 1024).ok()?;
+    let Found::Whole(env) = parse(&String::from_utf8_lossy(&content)) else { return None };
+    if !addresses.any(|address| env.subnets.iter().any(|subnet| subnet.contains(address))) {
+        return None;
+    }
+    match node.link(DEVICE, None) {
+        Ok(Some(device)) => Some(device),
+        _ => choose(node.links().ok()?, "").device,
+    }
 }
 
 /// Flannel names its devices `flannel.<VNI>`, `flannel-v6.<VNI>`, `flannel-wg`, `flannel.ipip` and `flannel0`.

@@ -103,7 +103,7 @@ fn veths(links: &[Link]) -> Vec<String> {
         digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     let is_left = |link: &&Link| {
-        link.kind.as_deref() == Some("veth")
+        link.is_veth()
             && is_made_up(&link.name)
             && !link.peer_is_elsewhere
             // What is a port of a bridge is in use, whatever for.

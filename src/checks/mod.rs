@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod apiserver;
+pub mod attachment;
 pub mod bridge;
 pub mod calico;
 pub mod cilium;
@@ -193,6 +194,16 @@ pub const TABLE: &[Check] = &[
         look: leftovers::look,
     },
     Check {
+        name: "attachment",
+        about: "what a result promises: interfaces, addresses, routes, MTU in the sandbox; bridge and forwarding outside",
+        fits: attachment::fits,
+        before: false,
+        // Of a CHECK that failed. After an ADD or CHECK that went well, it looks where `verify` is set.
+        after: After::Named,
+        of_the_node: false,
+        look: attachment::look,
+    },
+    Check {
         name: "flannel",
         about: "flannel's subnet.env, its vxlan device, the bridge inside the node's subnet, MTUs",
         fits: flannel::fits,
@@ -275,6 +286,11 @@ pub const TABLE: &[Check] = &[
         look: clock::look,
     },
 ];
+
+/// The checks that look at what a call that went well has left.
+pub fn of_results() -> impl Iterator<Item = &'static Check> {
+    TABLE.iter().filter(|check| matches!(check.name, "attachment" | "overlay"))
+}
 
 /// The names of all checks.
 pub fn names() -> impl Iterator<Item = &'static str> {

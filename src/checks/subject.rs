@@ -49,6 +49,8 @@ pub struct Subject {
     pub ifname: String,
     /// `CNI_NETNS_OVERRIDE`.
     pub netns_override: bool,
+    /// What the delegate has returned; `null` as long as it has not.
+    pub result: Value,
 }
 
 impl Default for Subject {
@@ -63,6 +65,7 @@ impl Default for Subject {
             netns: PathBuf::new(),
             ifname: String::new(),
             netns_override: false,
+            result: Value::Null,
         }
     }
 }
@@ -84,6 +87,17 @@ impl Subject {
     #[must_use]
     pub fn is_chained(&self) -> bool {
         self.config.get("prevResult").is_some_and(|result| !result.is_null())
+    }
+
+    /// The result to which the sandbox can be held: that of an ADD, or on CHECK that of the whole list.
+    #[must_use]
+    pub fn promised_result(&self) -> Option<&Value> {
+        let result = match self.verb {
+            Verb::Add => &self.result,
+            Verb::Check => &self.config["prevResult"],
+            _ => &Value::Null,
+        };
+        Some(result).filter(|result| result.is_object() && self.is_call())
     }
 
     /// The plugins that take part: the delegate, what it delegates to, the ipam plugin, each with its role; cniscope itself

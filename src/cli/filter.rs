@@ -21,6 +21,9 @@ pub(super) struct Filter {
     /// Only calls that did not do what they were to do
     #[arg(long)]
     failed: bool,
+    /// Only calls that went well by their plugin's word, but left no network that works
+    #[arg(long)]
+    suspect: bool,
     /// Only calls for this Pod
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pod: Option<String>,
@@ -47,6 +50,7 @@ pub(super) struct Wanted {
     since: Option<SystemTime>,
     until: Option<SystemTime>,
     failed: bool,
+    suspect: bool,
     namespace: Option<String>,
     pod: Option<String>,
     container: Option<String>,
@@ -82,6 +86,7 @@ impl Filter {
             since: point("--since", &self.since)?,
             until: point("--until", &self.until)?,
             failed: self.failed,
+            suspect: self.suspect,
             namespace,
             pod,
             container: self.container.clone(),
@@ -103,6 +108,7 @@ impl Wanted {
         let took =
             || call.record["duration_ms"].as_f64().map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3));
         (!self.failed || call.has_failed())
+            && (!self.suspect || call.is_suspect())
             && is(&self.namespace, "pod_namespace")
             && is(&self.pod, "pod_name")
             && is(&self.plugin, "plugin")
@@ -246,5 +252,10 @@ mod tests {
         for (outcome, expected) in [("ok", false), ("running", false), ("killed", true), ("refused", true)] {
             assert_eq!(failed.holds_for(&call(outcome)), expected, "{outcome}");
         }
+        let suspect = Filter { suspect: true, ..Filter::default() }.wanted(now(), Zone::Utc).unwrap();
+        let mut well = call("ok");
+        assert!(suspect.holds_for(&well) && !suspect.holds_for(&call("failed")));
+        well.record["cause"] = Value::Null;
+        assert!(!suspect.holds_for(&well));
     }
 }

@@ -61,6 +61,13 @@ impl Call {
     pub fn has_failed(&self) -> bool {
         !matches!(self.outcome.as_str(), "ok" | "running")
     }
+
+    /// Whether the plugin said that all is well, and the network is not there.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        // Only what was looked at after the call gives a good one a cause.
+        self.outcome == "ok" && !self.text("cause").is_empty()
+    }
 }
 
 /// The calls of a journal.

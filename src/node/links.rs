@@ -6,10 +6,10 @@ use std::path::Path;
 use futures_util::TryStreamExt as _;
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
-use rtnetlink::Handle;
 use rtnetlink::packet_core::ErrorMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::{Handle, LinkGetRequest};
 
 use super::{Node, netns};
 
@@ -64,18 +64,7 @@ impl Node {
     /// # Errors
     /// If the kernel cannot be asked.
     pub fn link(&self, name: &str, netns: Option<&Path>) -> Result<Option<Link>, LinkError> {
-        asking(netns, async |handle| {
-            let asked = handle.link().get().match_name(name.to_owned()).execute().try_next().await;
-            let Some(message) = absent_is_none(asked)? else { return Ok(None) };
-            let mut link = read(&message);
-            let mut request = handle.address().get();
-            request.message_mut().header.index = link.index;
-            let mut addresses = request.set_link_index_filter(link.index).execute();
-            while let Some(address) = addresses.try_next().await? {
-                link.addresses.extend(network(&address.attributes, address.header.prefix_len));
-            }
-            Ok(Some(link))
-        })
+        asking(netns, async |handle| by_name(&handle, name).await)
     }
 
     /// All links with their addresses, in this process' own network namespace.
@@ -83,21 +72,7 @@ impl Node {
     /// # Errors
     /// If the kernel cannot be asked.
     pub fn links(&self) -> Result<Vec<Link>, LinkError> {
-        asking(None, async |handle| {
-            let mut found: Vec<Link> = Vec::new();
-            let mut messages = handle.link().get().execute();
-            while let Some(message) = messages.try_next().await? {
-                found.push(read(&message));
-            }
-            let mut addresses = handle.address().get().execute();
-            while let Some(address) = addresses.try_next().await? {
-                let link = found.iter_mut().find(|link| link.index == address.header.index);
-                if let Some(link) = link {
-                    link.addresses.extend(network(&address.attributes, address.header.prefix_len));
-                }
-            }
-            Ok(found)
-        })
+        asking(None, async |handle| all(&handle).await)
     }
 
     /// How many ports the bridge of this index has.
@@ -119,8 +94,55 @@ impl Node {
     }
 }
 
+impl Link {
+    /// Whether it is one end of a pair.
+    #[must_use]
+    pub fn is_veth(&self) -> bool {
+        self.kind.as_deref() == Some("veth")
+    }
+}
+
+/// The link of this name with its addresses.
+pub(super) async fn by_name(handle: &Handle, name: &str) -> Result<Option<Link>, LinkError> {
+    with_addresses(handle, handle.link().get().match_name(name.to_owned())).await
+}
+
+/// The link of this index with its addresses.
+pub(super) async fn by_index(handle: &Handle, index: u32) -> Result<Option<Link>, LinkError> {
+    with_addresses(handle, handle.link().get().match_index(index)).await
+}
+
+async fn with_addresses(handle: &Handle, asked: LinkGetRequest) -> Result<Option<Link>, LinkError> {
+    let Some(message) = absent_is_none(asked.execute().try_next().await)? else { return Ok(None) };
+    let mut link = read(&message);
+    let mut request = handle.address().get();
+    request.message_mut().header.index = link.index;
+    let mut addresses = request.set_link_index_filter(link.index).execute();
+    while let Some(address) = addresses.try_next().await? {
+        link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+    }
+    Ok(Some(link))
+}
+
+/// All links with their addresses.
+pub(super) async fn all(handle: &Handle) -> Result<Vec<Link>, LinkError> {
+    let mut found: Vec<Link> = Vec::new();
+    let mut messages = handle.link().get().execute();
+    while let Some(message) = messages.try_next().await? {
+        found.push(read(&message));
+    }
+    let mut addresses = handle.address().get().execute();
+    while let Some(address) = addresses.try_next().await? {
+        let link = found.iter_mut().find(|link| link.index == address.header.index);
+        if let Some(link) = link {
+            link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+        }
+    }
+    Ok(found)
+}
+
 /// Opens a connection, asks, and closes it.
-fn asking<T>(
+pub(super) fn asking<T>(
     netns: Option<&Path>,
     ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>,
 ) -> Result<T, LinkError> {

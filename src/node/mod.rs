@@ -4,6 +4,7 @@
 //! and nothing here waits for another program: files are opened without blocking and read up to a limit. What can
 //! hang all the same (a dead disk) is called from a thread that its caller can leave behind (see [`bounded`]).
 
+pub mod attached;
 pub mod bounded;
 pub mod clock;
 pub mod files;
@@ -75,7 +76,8 @@ impl Node {
     }
 
     /// Whether the files are those that this process itself sees.
-    fn is_this(&self) -> bool {
+    #[must_use]
+    pub fn is_this(&self) -> bool {
         self.root == Path::new("/")
     }
 }

@@ -10,7 +10,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "A file below /proc/sys does not exist, is read-only or not allowed for Pods. Often IPv6 is off on the node \
                 while the network has IPv6 addresses, a module such as br_netfilter is not loaded, or a Pod asks for an \
                 unsafe sysctl.",
-        checks: &["sysctl", "kernel"],
+        checks: &["sysctl", "kernel", "attachment"],
         fix: &[
             safe("look at the parameter that the text names: does it exist, may it be written"),
             safe(

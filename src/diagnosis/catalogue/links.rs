@@ -27,7 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the bridge's name is held by something else, or the bridge is full",
         about: "A link with the bridge's name is no Linux bridge (a dummy, a veth, an Open vSwitch port), or it is one that \
                 takes no further port. A bridge holds 1023 ports, and keeps those of veths that leaked.",
-        checks: &["bridge"],
+        checks: &["bridge", "attachment"],
         fix: &[
             safe("give the network another bridge name, or rename the link that holds it"),
             safe(
@@ -76,7 +76,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The parent, bridge, host device or Pod interface that the configuration names is not there. The link was \
                 renamed (another NIC, another kernel), the configuration was written for another node, or the interface \
                 went away during the call.",
-        checks: &["interface", "config", "kernel"],
+        checks: &["interface", "config", "kernel", "attachment"],
         fix: &[
             safe(
                 "compare the name in the configuration (master, device, bridge) with the links of this node",
@@ -110,7 +110,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the MTU is refused or does not fit the parent link",
         about: "The configured MTU is larger than the parent link or the encapsulation allows, or below the minimum of the \
                 address family (1280 for IPv6). The kernel or the plugin refuses it.",
-        checks: &["config", "bridge", "flannel", "overlay"],
+        checks: &["config", "bridge", "flannel", "overlay", "attachment"],
         fix: &[
             safe(
                 "set mtu to at most the parent link's, less the overhead of the encapsulation (VXLAN over IPv4: 50 bytes)",

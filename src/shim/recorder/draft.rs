@@ -163,11 +163,12 @@ pub(super) fn subject(request: &Request) -> Subject {
         netns: PathBuf::from(&environment.netns),
         ifname: lossy(&environment.ifname),
         netns_override: environment.netns_override,
+        result: Value::Null,
     }
 }
 
 /// A document as it is recorded: what `serde_json` does not take (Go takes more) as text; nothing as `null`.
-fn parsed(document: &[u8]) -> Value {
+pub(super) fn parsed(document: &[u8]) -> Value {
     if document.trim_ascii().is_empty() {
         return Value::Null;
     }

@@ -8,6 +8,7 @@ mod draft;
 mod evidence;
 mod preflight;
 mod status;
+mod verification;
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -151,7 +152,7 @@ impl Recorder<'_> {
                 let (findings, diagnosis) = self.diagnose(happened, wait.as_ref(), before);
                 (findings, Some(diagnosis))
             }
-            None => (before, None),
+            None => self.verify(&report, before),
         };
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
@@ -181,6 +182,15 @@ impl Recorder<'_> {
             Some(wait) => wait.decide(happened, &findings, diagnosis),
             None => diagnosis,
         };
+        (findings, diagnosis)
+    }
+
+    /// Looks at what a good call has left. That it is not what the result promises changes nothing but the record.
+    fn verify(&self, report: &Report, before: Vec<Finding>) -> (Vec<Finding>, Option<Diagnosis>) {
+        let mut findings = before;
+        let found = verification::run(&self.node, &self.settings, &self.subject, report);
+        let diagnosis = verification::diagnose(&found);
+        findings.extend(found);
         (findings, diagnosis)
     }
 
@@ -256,7 +266,8 @@ impl Recorder<'_> {
                 status::Verdict::Record { since_last } => repeated = since_last,
             }
         }
-        if report.outcome == Outcome::Ok && self.settings.journal.record == Recording::Failures {
+        let is_well = report.outcome == Outcome::Ok && diagnosis.is_none();
+        if is_well && self.settings.journal.record == Recording::Failures {
             let times = draft::Times::of(report, answered);
             return self.append(&SmallEnd {
                 schema: SCHEMA,

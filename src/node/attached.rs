@@ -1,0 +1,138 @@
+//! What is attached to a sandbox: the links, addresses and default routes in its network namespace, and the node's ends
+//! of them.
+//!
+//! Netlink's socket belongs to the namespace in which it was made, so a thread is in the sandbox only as long as the
+//! questions take, and nothing of it is held open afterwards.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::Handle;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+
+use super::Node;
+use super::links::{Link, LinkError, all, asking, by_index, by_name};
+
+/// What there is of an attachment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// The links in the sandbox, with their addresses.
+    pub inside: Vec<Link>,
+    /// The default routes in the sandbox.
+    pub defaults: Vec<DefaultRoute>,
+    /// The links of the node that are the other ends of those in the sandbox, or that were asked for by name. Bridges have
+    /// their addresses.
+    pub outside: Vec<Link>,
+}
+
+/// A default route, of whichever table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultRoute {
+    /// Whether it is one of IPv6.
+    pub is_ipv6: bool,
+    /// Where it leads; `None` where it leads straight through a link.
+    pub gateway: Option<IpAddr>,
+}
+
+impl Node {
+    /// What there is of an attachment to the sandbox at `netns`, for which the node's links of these `names` matter.
+    ///
+    /// # Errors
+    /// If the network namespace cannot be entered, or the kernel cannot be asked.
+    pub fn attached(&self, netns: &Path, names: &[&str]) -> Result<Attached, LinkError> {
+        let (inside, defaults) = asking(Some(netns), async |handle| {
+            let mut defaults = default_routes(&handle, AddressFamily::Inet).await?;
+            defaults.extend(default_routes(&handle, AddressFamily::Inet6).await?);
+            Ok((all(&handle).await?, defaults))
+        })?;
+        let outside = asking(None, async |handle| outside(&handle, &inside, names).await)?;
+        Ok(Attached { inside, defaults, outside })
+    }
+}
+
+async fn outside(handle: &Handle, inside: &[Link], names: &[&str]) -> Result<Vec<Link>, LinkError> {
+    let mut found: Vec<Link> = Vec::new();
+    let peers = inside.iter().filter(|link| link.is_veth() && link.peer_is_elsewhere);
+    for index in peers.filter_map(|link| link.lower) {
+        found.extend(by_index(handle, index).await?);
+    }
+    for name in names.iter().collect::<BTreeSet<_>>() {
+        if !found.iter().any(|link| link.name == **name) {
+            found.extend(by_name(handle, name).await?);
+        }
+    }
+    let bridges: BTreeSet<u32> = found.iter().filter_map(|link| link.controller).collect();
+    for index in bridges {
+        if !found.iter().any(|link| link.index == index) {
+            found.extend(by_index(handle, index).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn default_routes(handle: &Handle, family: AddressFamily) -> Result<Vec<DefaultRoute>, LinkError> {
+    let mut found = Vec::new();
+    // Of every table: what stands in the rest of the header would be a filter.
+    let mut asked = RouteMessage::default();
+    asked.header.address_family = family;
+    let mut routes = handle.route().get(asked).execute();
+    while let Some(route) = routes.try_next().await? {
+        found.extend(default_route(&route));
+    }
+    Ok(found)
+}
+
+/// A route to everywhere. Two that lead to a half each are what VPNs make to be preferred.
+fn default_route(route: &RouteMessage) -> Option<DefaultRoute> {
+    if route.header.destination_prefix_length > 1 || route.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let gateway = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    });
+    Some(DefaultRoute { is_ipv6: route.header.address_family == AddressFamily::Inet6, gateway })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_read_with_its_links_and_addresses() {
+        let attached =
+            Node::this().attached(Path::new("/proc/self/ns/net"), &["lo", "no-such-link"]).unwrap();
+        let loopback = attached.inside.iter().find(|link| link.name == "lo").unwrap();
+        assert!(loopback.addresses.contains(&"127.0.0.1/8".parse().unwrap()));
+        let names: Vec<&str> = attached.outside.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(names, ["lo"]);
+    }
+
+    #[test]
+    fn what_is_no_namespace_is_an_error_that_names_it() {
+        let error = Node::this().attached(Path::new("/nowhere"), &[]).unwrap_err();
+        assert_eq!(error.to_string(), "network namespace /nowhere: no such file or directory");
+    }
+
+    #[test]
+    fn default_routes_are_told_from_others() {
+        let message = |prefix: u8, kind: RouteType| {
+            let mut message = RouteMessage::default();
+            message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(Ipv4Addr::LOCALHOST)));
+            message.header.destination_prefix_length = prefix;
+            message.header.kind = kind;
+            message
+        };
+        let expected = DefaultRoute { is_ipv6: false, gateway: Some(Ipv4Addr::LOCALHOST.into()) };
+        assert_eq!(default_route(&message(0, RouteType::Unicast)), Some(expected));
+        assert_eq!(default_route(&message(1, RouteType::Unicast)), Some(expected));
+        assert_eq!(default_route(&message(24, RouteType::Unicast)), None);
+        assert_eq!(default_route(&message(0, RouteType::Unreachable)), None);
+    }
+}

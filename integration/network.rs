@@ -79,6 +79,11 @@ impl Network {
         self
     }
 
+    /// The last of its versions.
+    pub fn version(&self) -> &'static str {
+        self.versions[self.versions.len() - 1]
+    }
+
     /// The list, as a runtime reads it.
     pub fn list(&self, version: &str, wrapping: Wrapping) -> Value {
         let mut list = json!({"cniVersion": version, "name": NAME, "plugins": self.plugins.clone()});

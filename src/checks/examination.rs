@@ -12,6 +12,7 @@ use super::{Check, Depth, TABLE, run, run_each};
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::finding::{Finding, Status};
+use crate::diagnosis::own::Own;
 use crate::diagnosis::reason::{self, Happened};
 use crate::node::{Node, bounded, clock};
 
@@ -29,6 +30,8 @@ pub struct Plan {
     pub bin_folders: Vec<PathBuf>,
     /// The text of a Pod's event, or of another error, which is judged with what is found.
     pub event: Option<String>,
+    /// The signatures of this node's owner, which such a text is read by.
+    pub own: Vec<Own>,
     /// How long a check may take.
     pub limit: Duration,
 }
@@ -117,7 +120,7 @@ pub fn examine(node: &Node, plan: &Plan) -> Examination {
         add(&mut findings, finding, subject, &folder);
     }
     let findings = ordered(findings);
-    let event = plan.event.as_deref().map(|text| of_event(text, &findings));
+    let event = plan.event.as_deref().map(|text| of_event(text, &findings, &plan.own));
     Examination {
         schema: SCHEMA,
         node: node.host_name(),
@@ -202,9 +205,9 @@ fn ordered(mut findings: Vec<Examined>) -> Vec<Examined> {
 }
 
 /// What the text of an event says, together with what was found.
-fn of_event(text: &str, findings: &[Examined]) -> Diagnosis {
+fn of_event(text: &str, findings: &[Examined], own: &[Own]) -> Diagnosis {
     let findings: Vec<Finding> = findings.iter().map(|one| one.finding.clone()).collect();
-    reason::diagnose(&Happened::Error { text: text.to_owned() }, &findings)
+    reason::diagnose(&Happened::Error { text: text.to_owned() }, &findings, own)
 }
 
 fn is_wrong(one: &Examined) -> bool {

@@ -17,6 +17,7 @@ use crate::node::{Node, bounded};
 use crate::render::examination::{self, Detail, View};
 use crate::render::time::Zone;
 use crate::render::{self, escape};
+use crate::settings::signatures;
 
 /// How long a check may take: node-problem-detector gives up after five seconds.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -108,11 +109,14 @@ fn text(argument: &str) -> Result<String, CliError> {
 fn plan(node: &Node, arguments: &Arguments, event: Option<String>) -> Plan {
     let of = node.clone();
     let in_use = bounded::run(LIMIT, move || folders::in_use(&of)).unwrap_or_else(folders::usual);
+    let of = node.clone();
+    let own = bounded::run(LIMIT, move || signatures::of_node(&of).0).unwrap_or_default();
     Plan {
         checks: arguments.checks.clone(),
         conf_dir: arguments.conf_dir.clone().unwrap_or(in_use.0),
         bin_folders: arguments.cni_path.as_deref().map_or(in_use.1, path::folders),
         event,
+        own,
         limit: LIMIT,
     }
 }

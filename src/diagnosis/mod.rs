@@ -1,15 +1,20 @@
 //! From texts and findings to a cause: pure, nothing here looks at the node.
 //!
-//! The text of the innermost error gives candidates ([`signatures`]). What the checks found confirms one of them or
+//! The text of the innermost error tells a cause ([`reading`]). What the checks found confirms one of them or
 //! names a deeper one ([`reason`]). `unknown` beats a guess: a wrong cause costs a night.
 
 pub mod bracket;
 pub mod catalogue;
+pub mod explain;
 pub mod finding;
+pub mod own;
+pub mod peel;
 pub mod peers;
+pub mod reading;
 pub mod reason;
 pub mod signatures;
 pub mod waiting;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Diagnosis;
 use super::catalogue::Cause;
 use super::finding::{Finding, Status};
-use super::signatures;
+use super::own::Own;
+use super::reading;
+use super::signatures::Rank;
 
 /// What happened to a call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,14 +80,14 @@ const ONLY_WITH: &[(Cause, &[&str])] = &[
 /// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
 /// says nothing.
 #[must_use]
-pub fn checks_worth_running(happened: &Happened) -> Option<&'static [&'static str]> {
-    told(happened, &[]).map(|told| told.cause.entry().checks)
+pub fn checks_worth_running(happened: &Happened, own: &[Own]) -> Option<&'static [&'static str]> {
+    told(happened, &[], own).map(|told| told.cause.entry().checks)
 }
 
-/// The cause.
+/// The cause. `own` are the signatures of this node's owner.
 #[must_use]
-pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
-    let Some(told) = told(happened, findings) else { return unknown(happened, findings) };
+pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagnosis {
+    let Some(told) = told(happened, findings, own) else { return unknown(happened, findings) };
     let mut evidence = vec![told.evidence];
     let found = |status, cause| {
         findings.iter().find(|finding| finding.status == status && finding.cause == Some(cause))
@@ -118,14 +120,17 @@ pub fn diagnose(happened: &Happened, findings: &[Finding]) -> Diagnosis {
     });
     evidence.extend(others.map(|finding| format!("check {}: {}", finding.check, finding.summary)));
     let mut fix: Vec<String> = decisive.map(|finding| finding.fix.clone()).unwrap_or_default();
+    let own = told.own.filter(|own| own.cause == cause);
+    fix.extend(own.map(|own| own.fix.clone()).unwrap_or_default());
     fix.extend(cause.entry().fix.iter().map(ToString::to_string));
+    let title = own.and_then(|own| own.title.clone()).unwrap_or_else(|| cause.entry().title.to_owned());
     Diagnosis {
         cause,
-        title: cause.entry().title.to_owned(),
         summary: decisive
             .map(|finding| finding.summary.clone())
             .or(told.summary)
-            .unwrap_or_else(|| cause.entry().title.to_owned()),
+            .unwrap_or_else(|| title.clone()),
+        title,
         evidence,
         ruled_out: ruled_out(findings),
         fix,
@@ -142,43 +147,46 @@ fn text_of(happened: &Happened) -> String {
 }
 
 /// What the texts and the way it ended tell, before the node is looked at.
-struct Told {
+struct Told<'a> {
     cause: Cause,
     evidence: String,
     summary: Option<String>,
+    own: Option<&'a Own>,
 }
 
-fn told(happened: &Happened, findings: &[Finding]) -> Option<Told> {
-    let by_text = |text: &str| {
-        let signature = signatures::first_fit(text)?;
-        let evidence = format!("the error's text has {}", quoted(signature.all));
-        Some(Told { cause: signature.cause, evidence, summary: None })
+impl Told<'_> {
+    /// What is known without a text.
+    fn of(cause: Cause, evidence: String, summary: String) -> Told<'static> {
+        Told { cause, evidence, summary: Some(summary), own: None }
+    }
+}
+
+fn told<'a>(happened: &Happened, findings: &[Finding], own: &'a [Own]) -> Option<Told<'a>> {
+    let by_text = |text: &str, least: Rank| {
+        let reading = reading::read(text, own);
+        let evidence = reading.evidence.filter(|_| reading.rank >= Some(least))?;
+        Some(Told { cause: reading.cause, evidence, summary: None, own: reading.own })
     };
+    // What a plugin prints before it dies is not only its error.
+    let by_output = |text: &str| by_text(text, Rank::Word);
     match happened {
-        Happened::Error { text } => by_text(text),
-        Happened::NotStarted { text, cause } => {
-            Some(Told { cause: *cause, evidence: text.clone(), summary: Some(text.clone()) })
-        }
-        Happened::Interrupted { printed, .. } => by_text(printed),
-        Happened::Crashed { how, printed } => by_text(printed).or_else(|| {
+        Happened::Error { text } => by_text(text, Rank::Weak),
+        Happened::NotStarted { text, cause } => Some(Told::of(*cause, text.clone(), text.clone())),
+        Happened::Interrupted { printed, .. } => by_output(printed),
+        Happened::Crashed { how, printed } => by_output(printed).or_else(|| {
             let summary = format!("the plugin ended with {how}");
-            Some(Told { cause: Cause::PluginCrashed, evidence: summary.clone(), summary: Some(summary) })
+            Some(Told::of(Cause::PluginCrashed, summary.clone(), summary))
         }),
         Happened::Deadline { after } => {
             let summary = format!("the plugin was stopped after {after}");
-            Some(Told { cause: Cause::PluginTimeout, evidence: summary.clone(), summary: Some(summary) })
+            Some(Told::of(Cause::PluginTimeout, summary.clone(), summary))
         }
         Happened::Denied { check } => {
             let finding = findings.iter().find(|finding| finding.check == *check)?;
             let evidence = format!("the check {check} is set to deny");
-            Some(Told { cause: finding.cause?, evidence, summary: Some(finding.summary.clone()) })
+            Some(Told::of(finding.cause?, evidence, finding.summary.clone()))
         }
     }
-}
-
-fn quoted(parts: &[&str]) -> String {
-    let quoted: Vec<_> = parts.iter().map(|part| format!("“{}”", part.trim())).collect();
-    quoted.join(" and ")
 }
 
 fn unknown(happened: &Happened, findings: &[Finding]) -> Diagnosis {
@@ -237,13 +245,13 @@ mod tests {
                 Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used, 2 leaked").fix("clean"),
             ),
         ];
-        let diagnosis = diagnose(&error(FULL), &findings);
+        let diagnosis = diagnose(&error(FULL), &findings, &[]);
         assert_eq!(diagnosis.cause, Cause::IpamExhausted);
         assert_eq!(diagnosis.summary, "5 of 5 addresses used, 2 leaked");
         assert_eq!(
             diagnosis.evidence,
             [
-                "the error's text has “no ip addresses available in range set”",
+                "the error's text has “no IP addresses available in range set”",
                 "check ipam-pool: 5 of 5 addresses used, 2 leaked"
             ]
         );
@@ -253,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_text_stands_alone_where_no_check_could_look() {
-        let diagnosis = diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("unreadable"))]);
+        let diagnosis = diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("unreadable"))], &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::IpamExhausted, "no address is left in the pool")
@@ -264,14 +272,14 @@ mod tests {
     #[test]
     fn an_unknown_text_stays_unknown_on_a_node_that_is_well_and_on_one_that_is_not() {
         let well = [finding("bridge", Finding::ok("a")), finding("netns", Finding::ok("b"))];
-        let diagnosis = diagnose(&error("it rained"), &well);
+        let diagnosis = diagnose(&error("it rained"), &well, &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::Unknown, "ruled out: bridge, netns")
         );
         assert_eq!(diagnosis.ruled_out, ["bridge: a", "netns: b"]);
         let failing = [finding("bridge", Finding::fail(Cause::BridgeWrongKind, "br0 is a veth"))];
-        let diagnosis = diagnose(&error("it rained"), &failing);
+        let diagnosis = diagnose(&error("it rained"), &failing, &[]);
         assert_eq!((diagnosis.cause, diagnosis.summary.as_str()), (Cause::Unknown, "no check applied"));
         assert_eq!(diagnosis.evidence, ["check bridge: br0 is a veth"]);
     }
@@ -282,14 +290,14 @@ mod tests {
             how: "exit status 2 and printed no CNI error".into(),
             printed: printed.into(),
         };
-        let diagnosis = diagnose(&crashed("boom"), &[]);
+        let diagnosis = diagnose(&crashed("boom"), &[], &[]);
         assert_eq!(diagnosis.cause, Cause::PluginCrashed);
         assert_eq!(diagnosis.summary, "the plugin ended with exit status 2 and printed no CNI error");
         let libraries =
             crashed("x: error while loading shared libraries: libfoo.so.1: cannot open shared object file");
-        assert_eq!(diagnose(&libraries, &[]).cause, Cause::PluginNotExecutable);
+        assert_eq!(diagnose(&libraries, &[], &[]).cause, Cause::PluginNotExecutable);
         let binary = finding("plugin-binary", Finding::fail(Cause::PluginNotExecutable, "x is cut short"));
-        let diagnosis = diagnose(&crashed("boom"), &[binary]);
+        let diagnosis = diagnose(&crashed("boom"), &[binary], &[]);
         assert_eq!(diagnosis.cause, Cause::PluginNotExecutable);
         assert_eq!(diagnosis.evidence[1], "check plugin-binary: x is cut short, which is the deeper cause");
     }
@@ -297,30 +305,33 @@ mod tests {
     #[test]
     fn a_full_pool_is_flannels_lost_subnet_unless_the_pool_is_really_full() {
         let lost = finding("flannel", Finding::fail(Cause::SubnetEnvMissing, "subnet.env is missing"));
-        let diagnosis =
-            diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("no subnet.env")), lost.clone()]);
+        let diagnosis = diagnose(
+            &error(FULL),
+            &[finding("ipam-pool", Finding::skipped("no subnet.env")), lost.clone()],
+            &[],
+        );
         assert_eq!(diagnosis.cause, Cause::SubnetEnvMissing);
         assert_eq!(
             diagnosis.evidence,
             [
-                "the error's text has “no ip addresses available in range set”",
+                "the error's text has “no IP addresses available in range set”",
                 "check flannel: subnet.env is missing, which is the deeper cause"
             ]
         );
         let full = finding("ipam-pool", Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used"));
-        assert_eq!(diagnose(&error(FULL), &[lost, full]).cause, Cause::IpamExhausted);
+        assert_eq!(diagnose(&error(FULL), &[lost, full], &[]).cause, Cause::IpamExhausted);
     }
 
     #[test]
     fn a_warning_confirms_a_text_and_never_replaces_it() {
         let warned =
             |cause| [finding("ipam-pool", Finding::warn("1 of 5 addresses is free").explains(cause))];
-        let diagnosis = diagnose(&error(FULL), &warned(Cause::IpamExhausted));
+        let diagnosis = diagnose(&error(FULL), &warned(Cause::IpamExhausted), &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::IpamExhausted, "1 of 5 addresses is free")
         );
-        let diagnosis = diagnose(&error(FULL), &warned(Cause::SubnetEnvMissing));
+        let diagnosis = diagnose(&error(FULL), &warned(Cause::SubnetEnvMissing), &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::IpamExhausted, "no address is left in the pool")
@@ -359,7 +370,7 @@ mod tests {
         for (text, told, cause, summary) in table {
             // Whichever signature it is that tells.
             let happened = Happened::NotStarted { text: text.to_owned(), cause: told };
-            let diagnosis = diagnose(&happened, &findings);
+            let diagnosis = diagnose(&happened, &findings, &[]);
             let summary = if summary.is_empty() { text } else { summary };
             assert_eq!((diagnosis.cause, diagnosis.summary.as_str()), (cause, summary), "{text}");
         }
@@ -368,13 +379,13 @@ mod tests {
     #[test]
     fn a_deadline_is_a_timeout_and_an_interruption_is_not() {
         let deadline = Happened::Deadline { after: "2 s".into() };
-        let diagnosis = diagnose(&deadline, &[]);
+        let diagnosis = diagnose(&deadline, &[], &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::PluginTimeout, "the plugin was stopped after 2 s")
         );
         let interrupted = Happened::Interrupted { signal: "SIGTERM".into(), printed: String::new() };
-        let diagnosis = diagnose(&interrupted, &[]);
+        let diagnosis = diagnose(&interrupted, &[], &[]);
         assert_eq!(diagnosis.cause, Cause::Unknown);
         assert_eq!(diagnosis.evidence, ["SIGTERM was sent to cniscope and passed on to the plugin"]);
     }
@@ -382,7 +393,7 @@ mod tests {
     #[test]
     fn a_denial_has_the_cause_of_the_check_that_denies() {
         let findings = [finding("ipam-pool", Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used"))];
-        let diagnosis = diagnose(&Happened::Denied { check: "ipam-pool".into() }, &findings);
+        let diagnosis = diagnose(&Happened::Denied { check: "ipam-pool".into() }, &findings, &[]);
         assert_eq!(
             (diagnosis.cause, diagnosis.summary.as_str()),
             (Cause::IpamExhausted, "5 of 5 addresses used")
@@ -392,7 +403,27 @@ mod tests {
 
     #[test]
     fn what_to_run_follows_from_the_text() {
-        assert_eq!(checks_worth_running(&error(FULL)), Some(Cause::IpamExhausted.entry().checks));
-        assert_eq!(checks_worth_running(&error("it rained")), None);
+        assert_eq!(checks_worth_running(&error(FULL), &[]), Some(Cause::IpamExhausted.entry().checks));
+        assert_eq!(checks_worth_running(&error("it rained"), &[]), None);
+    }
+
+    #[test]
+    fn what_a_plugin_printed_before_it_died_has_to_be_clear() {
+        let crashed = |printed: &str| Happened::Crashed { how: "a signal".into(), printed: printed.into() };
+        let vague = diagnose(&crashed("retrying: connection refused"), &[], &[]);
+        assert_eq!(vague.cause, Cause::PluginCrashed);
+        let clear = diagnose(&crashed("cannot allocate memory"), &[], &[]);
+        assert_eq!(clear.cause, Cause::ResourceLimit);
+    }
+
+    #[test]
+    fn a_signature_of_the_owner_gives_its_own_title_and_fix() {
+        let content =
+            br#"{"cause": "agent-refused", "all": ["widget"], "title": "widgets", "fix": "oil it"}"#;
+        let (own, _) = super::super::own::parse("acme.json", content);
+        let diagnosis = diagnose(&error("no widget"), &[], &own);
+        assert_eq!((diagnosis.cause, diagnosis.summary.as_str()), (Cause::AgentRefused, "widgets"));
+        assert_eq!((diagnosis.title.as_str(), diagnosis.fix[0].as_str()), ("widgets", "oil it"));
+        assert_eq!(diagnosis.fix.len(), 1 + Cause::AgentRefused.entry().fix.len());
     }
 }

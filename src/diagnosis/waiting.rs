@@ -3,6 +3,7 @@
 use super::Diagnosis;
 use super::catalogue::Cause;
 use super::finding::{Finding, Status};
+use super::own::Own;
 use super::peers;
 use super::reason::{self, Happened};
 use crate::node::stall::{Connection, LockWait, Snapshot, Stalled};
@@ -117,9 +118,9 @@ fn for_peer(process: &Stalled, first: &Connection, how: &str, all: &[&Connection
 impl Wait {
     /// The checks that can tell more of what it waited for, where that decides.
     #[must_use]
-    pub fn checks_worth_running(&self, happened: &Happened) -> Option<&'static [&'static str]> {
+    pub fn checks_worth_running(&self, happened: &Happened, own: &[Own]) -> Option<&'static [&'static str]> {
         let told = self.told.as_ref()?;
-        is_timeout(happened, reason::diagnose(happened, &[]).cause).then(|| told.cause.entry().checks)
+        is_timeout(happened, reason::diagnose(happened, &[], own).cause).then(|| told.cause.entry().checks)
     }
 
     /// The diagnosis with what was seen. Where nothing but the time that it took was known, the wait is the cause.
@@ -228,7 +229,7 @@ mod tests {
 
     fn decided(happened: &Happened, process: Stalled) -> Diagnosis {
         let wait = seen(&snapshot(&[process])).unwrap();
-        wait.decide(happened, &[], reason::diagnose(happened, &[]))
+        wait.decide(happened, &[], reason::diagnose(happened, &[], &[]))
     }
 
     #[test]
@@ -356,9 +357,9 @@ mod tests {
         let found = Finding::fail(Cause::AgentUnreachable, "cilium-agent does not run").fix("start it");
         let findings = [Finding { check: "agent".into(), ..found }];
         let wait = seen(&snapshot(&[connected("connecting", &["/run/cilium/cilium.sock"])])).unwrap();
-        assert!(wait.checks_worth_running(&deadline).unwrap().contains(&"agent"));
-        assert_eq!(wait.checks_worth_running(&Happened::Error { text: "it rained".into() }), None);
-        let diagnosis = wait.decide(&deadline, &findings, reason::diagnose(&deadline, &findings));
+        assert!(wait.checks_worth_running(&deadline, &[]).unwrap().contains(&"agent"));
+        assert_eq!(wait.checks_worth_running(&Happened::Error { text: "it rained".into() }, &[]), None);
+        let diagnosis = wait.decide(&deadline, &findings, reason::diagnose(&deadline, &findings, &[]));
         assert_eq!(
             diagnosis.evidence,
             [

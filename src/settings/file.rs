@@ -32,7 +32,7 @@ pub(super) fn read(node: &Node, named: Option<&OsString>) -> Result<Option<(Path
 
 /// Why a settings file is not used.
 #[derive(Debug, thiserror::Error)]
-enum Untrusted {
+pub(super) enum Untrusted {
     #[error("{0}: not used")]
     File(#[from] FileError),
     #[error("{path}: not used: it belongs to uid {uid}, expected root or {own}", path = path.display())]
@@ -41,7 +41,8 @@ enum Untrusted {
     Writable { path: PathBuf, mode: u32 },
 }
 
-fn read_trusted(node: &Node, path: &Path) -> Result<Vec<u8>, Untrusted> {
+/// The content of a file that nobody but root or this process' own user can have written.
+pub(super) fn read_trusted(node: &Node, path: &Path) -> Result<Vec<u8>, Untrusted> {
     let file = node.open_file(path)?;
     let own = nix::unistd::geteuid().as_raw();
     if file.metadata.uid() != 0 && file.metadata.uid() != own {

@@ -15,6 +15,7 @@ use crate::node::Node;
 
 mod file;
 mod layer;
+pub mod signatures;
 
 pub use layer::{KEYS, VERBS};
 

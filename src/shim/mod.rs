@@ -157,7 +157,7 @@ fn answer_with_cause(
     let (bracket, waiting_for) = match helper.receive(until) {
         Some(ToCaller::Diagnosed { bracket, waiting_for }) => (bracket, waiting_for),
         // The helper hangs, or could not be had: the text alone has to do.
-        _ => (bracket::of(&reason::diagnose(&failure.happened, &[]), &request.id), None),
+        _ => (bracket::of(&reason::diagnose(&failure.happened, &[], &[]), &request.id), None),
     };
     let bracket = prepared.enrich.then_some(bracket);
     let error = answer::compose(request, failure, bracket.as_deref(), waiting_for.as_deref());

@@ -29,6 +29,7 @@ fn found(files: &[(&str, &str)], checks: &[&str]) -> Examination {
         conf_dir: "/net.d".into(),
         bin_folders: vec!["/bin".into()],
         event: None,
+        own: Vec::new(),
         limit: Duration::from_mins(1),
     };
     examine(&Node::at(root.path()), &plan)
@@ -184,7 +185,7 @@ fn an_event_is_judged_with_what_was_found() {
     let kind = Finding::fail(Cause::BridgeWrongKind, "br0 is a veth").fix("rename it");
     let findings = [examined("bridge", kind), examined("ipam-pool", leaked)];
     let judged = |text: &str, findings: &[Examined]| {
-        let event = of_event(text, findings);
+        let event = of_event(text, findings, &[]);
         let first = first_of_event(&event, findings);
         (event.cause, event.summary, first.map(|first| (first.check, first.fix)))
     };

@@ -10,6 +10,7 @@ mod preflight;
 mod status;
 mod verification;
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,7 @@ use super::request::Request;
 use crate::checks::subject::Subject;
 use crate::cni::environment::Verb;
 use crate::diagnosis::finding::Finding;
+use crate::diagnosis::own::Own;
 use crate::diagnosis::reason::Happened;
 use crate::diagnosis::waiting::{self, Wait};
 use crate::diagnosis::{Diagnosis, bracket, reason};
@@ -31,7 +33,7 @@ use crate::journal::redact::Redaction;
 use crate::journal::{Journal, log};
 use crate::node::stall::Snapshot;
 use crate::node::{Node, bounded, clock};
-use crate::settings::{Recording, Settings};
+use crate::settings::{Recording, Settings, signatures};
 
 /// When a delegate that has not ended is looked at.
 const SILENT: Duration = Duration::from_secs(10);
@@ -39,6 +41,8 @@ const SILENT: Duration = Duration::from_secs(10);
 const BEFORE_DEADLINE: Duration = Duration::from_millis(300);
 /// How long looking at its processes may take.
 const SNAPSHOT: Duration = Duration::from_millis(250);
+/// How long reading the owner's signatures may take.
+const SIGNATURES: Duration = Duration::from_millis(50);
 
 /// Serves one call from its beginning.
 pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
@@ -110,6 +114,8 @@ struct Recorder<'a> {
     identity: Identity,
     subject: Subject,
     socket: UnixStream,
+    /// The signatures of this node's owner and what is wrong with others of them, where they were needed.
+    own: OnceCell<(Vec<Own>, Vec<String>)>,
 }
 
 impl Recorder<'_> {
@@ -122,7 +128,8 @@ impl Recorder<'_> {
         std::panic::set_hook(Box::new(move |panic| log::warn(&dir, &panic.to_string())));
         let journal = Journal::new(&settings.journal, Redaction::new(&settings.redact));
         let identity = draft::identity(&node, request);
-        Recorder { subject: draft::subject(request), node, request, settings, journal, identity, socket }
+        let subject = draft::subject(request);
+        Recorder { subject, node, request, settings, journal, identity, socket, own: OnceCell::new() }
     }
 
     /// What comes before the delegate.
@@ -160,9 +167,10 @@ impl Recorder<'_> {
         Some(())
     }
 
-    /// Logs what was wrong in the settings; last, since the log may hang.
+    /// Logs what was wrong in the settings and the owner's signatures; last, since the log may hang.
     fn warn(&self) {
-        for warning in &self.settings.warnings {
+        let of_signatures = self.own.get().into_iter().flat_map(|(_, warnings)| warnings);
+        for warning in self.settings.warnings.iter().chain(of_signatures) {
             self.journal.warn(warning);
         }
     }
@@ -174,10 +182,11 @@ impl Recorder<'_> {
         wait: Option<&Wait>,
         before: Vec<Finding>,
     ) -> (Vec<Finding>, Diagnosis) {
-        let by_wait = wait.and_then(|wait| wait.checks_worth_running(happened));
-        let worth = by_wait.or_else(|| reason::checks_worth_running(happened));
+        let own = self.own_signatures();
+        let by_wait = wait.and_then(|wait| wait.checks_worth_running(happened, own));
+        let worth = by_wait.or_else(|| reason::checks_worth_running(happened, own));
         let findings = evidence::gather(&self.node, &self.settings, &self.subject, worth, before);
-        let diagnosis = reason::diagnose(happened, &findings);
+        let diagnosis = reason::diagnose(happened, &findings, own);
         let diagnosis = match wait {
             Some(wait) => wait.decide(happened, &findings, diagnosis),
             None => diagnosis,
@@ -192,6 +201,13 @@ impl Recorder<'_> {
         let diagnosis = verification::diagnose(&found);
         findings.extend(found);
         (findings, diagnosis)
+    }
+
+    /// The signatures of this node's owner. Their folder may be on a disk that hangs.
+    fn own_signatures(&self) -> &[Own] {
+        let node = self.node.clone();
+        let read = || bounded::run(SIGNATURES, move || signatures::of_node(&node)).unwrap_or_default();
+        &self.own.get_or_init(read).0
     }
 
     fn append<T: Serialize>(&self, record: &T) {

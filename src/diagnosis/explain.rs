@@ -1,0 +1,188 @@
+//! The explanation of a text, which may be one error or a log with many.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::catalogue::{Cause, Fix};
+use super::own::Own;
+use super::peel::{self, Layers};
+use super::reading::{self, Reading};
+
+/// A failure that a text tells of, with what is known of its cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The cause.
+    pub cause: Cause,
+    /// What is wrong, in a few words.
+    pub title: String,
+    /// What failed and why, in one line.
+    pub summary: String,
+    /// Why this is the cause.
+    pub evidence: Vec<String>,
+    /// What to do, in order; what destroys something says so.
+    pub fix: Vec<String>,
+    /// Commands that only look, to see whether it is so.
+    pub verify: &'static [&'static str],
+    /// How sure the reading is: `high`, `medium`, `low`, or `none`.
+    pub confidence: &'static str,
+    /// How often the text tells of it.
+    pub count: u64,
+    /// What stood around the error, and the error.
+    pub peeled: Layers,
+}
+
+/// What a text tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The failure to mend first.
+    #[serde(flatten)]
+    pub first: Failure,
+    /// The others, the most frequent before the rarer ones.
+    pub others: Vec<Failure>,
+}
+
+/// A piece of a text that may tell of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// How often it was seen.
+    pub count: u64,
+    /// The namespace and name of the Pod that it is about, where that is known from elsewhere.
+    pub pod: Option<(String, String)>,
+}
+
+/// Words that an entry of a log has which tells of a failure.
+const FAILURE: &[&str] = &[
+    "error",
+    "fail",
+    "unable",
+    "cannot",
+    "can't",
+    "could not",
+    "denied",
+    "refused",
+    "timeout",
+    "timed out",
+    "panic",
+    "fatal",
+    "not found",
+    "not ready",
+    "invalid",
+    "missing",
+];
+/// Words of this length with a digit in them are ids and names.
+const ID: usize = 16;
+
+/// Explains a text. Of a log that tells of no failure the first one is unknown, and its count is 0.
+#[must_use]
+pub fn explain(text: &str, own: &[Own]) -> Explanation {
+    let entries = peel::entries(text);
+    let is_log = entries.len() > 1;
+    let mut shapes: HashMap<String, Piece> = HashMap::new();
+    let mut order = Vec::new();
+    for entry in entries.into_iter().filter(|entry| !is_log || tells_of_failure(entry)) {
+        let shape = shape(entry);
+        if let Some(piece) = shapes.get_mut(&shape) {
+            piece.count += 1;
+        } else {
+            order.push(shape.clone());
+            shapes.insert(shape, Piece { text: entry.to_owned(), count: 1, pod: None });
+        }
+    }
+    let pieces: Vec<Piece> = order.iter().filter_map(|shape| shapes.remove(shape)).collect();
+    explain_pieces(&pieces, own)
+}
+
+/// Explains pieces of which each tells of a failure.
+#[must_use]
+pub fn explain_pieces(pieces: &[Piece], own: &[Own]) -> Explanation {
+    let mut failures: Vec<Failure> = Vec::new();
+    for piece in pieces {
+        let mut reading = reading::read(&piece.text, own);
+        if let Some((namespace, name)) = &piece.pod {
+            reading.layers.namespace = Some(namespace.clone());
+            reading.layers.pod = Some(name.clone());
+        }
+        match failures.iter_mut().find(|failure| failure.is_like(&reading)) {
+            Some(failure) => failure.count += piece.count,
+            None => failures.push(Failure::new(reading, piece.count)),
+        }
+    }
+    let causes: Vec<Cause> = failures.iter().map(|failure| failure.cause).collect();
+    let is_hidden =
+        |cause: Cause| causes.iter().any(|other| *other != cause && other.entry().hides.contains(&cause));
+    // What is known stands before what is guessed, a cause before what follows from it, the frequent before the rare.
+    failures.sort_by_key(|failure| {
+        let doubt = ["high", "medium", "low"].iter().position(|sure| *sure == failure.confidence);
+        (doubt.map_or(2, |doubt| doubt / 2), is_hidden(failure.cause), std::cmp::Reverse(failure.count))
+    });
+    let mut failures = failures.into_iter();
+    let first = failures.next().unwrap_or_else(|| Failure::new(reading::read("", own), 0));
+    Explanation { first, others: failures.collect() }
+}
+
+impl Failure {
+    fn new(reading: Reading, count: u64) -> Failure {
+        let entry = reading.cause.entry();
+        let title = reading.own.and_then(|own| own.title.clone()).unwrap_or_else(|| entry.title.to_owned());
+        let mut fix = reading.own.map(|own| own.fix.clone()).unwrap_or_default();
+        fix.extend(entry.fix.iter().map(Fix::to_string));
+        Failure {
+            cause: reading.cause,
+            summary: summary(&title, &reading.layers),
+            title,
+            confidence: reading.confidence(),
+            evidence: reading.evidence.into_iter().collect(),
+            fix,
+            verify: entry.verify,
+            count,
+            peeled: reading.layers,
+        }
+    }
+
+    /// Whether a reading is of the same failure: the same cause of the same plugin, or the same error of unknown cause.
+    fn is_like(&self, reading: &Reading) -> bool {
+        self.cause == reading.cause
+            && self.peeled.plugin == reading.layers.plugin
+            && (self.cause != Cause::Unknown || shape(&self.peeled.error) == shape(&reading.layers.error))
+    }
+}
+
+/// The verb and the plugin, and what is wrong.
+fn summary(title: &str, layers: &Layers) -> String {
+    match (&layers.verb, &layers.plugin) {
+        (Some(verb), Some(plugin)) => format!("{verb} of {plugin} failed: {title}"),
+        (Some(verb), None) => format!("{verb} failed: {title}"),
+        (None, Some(plugin)) => format!("{plugin} failed: {title}"),
+        (None, None) => title.to_owned(),
+    }
+}
+
+fn tells_of_failure(entry: &str) -> bool {
+    let entry = entry.to_ascii_lowercase();
+    FAILURE.iter().any(|word| entry.contains(word))
+}
+
+/// A text without times and ids: entries of a log that differ in these only are of one failure.
+fn shape(text: &str) -> String {
+    let is_time = |word: &str| {
+        word.starts_with(|first: char| first.is_ascii_digit()) && word.matches(':').count() >= 2
+            || word.starts_with("time=")
+    };
+    let is_id = |word: &str| word.len() >= ID && word.bytes().any(|byte| byte.is_ascii_digit());
+    let mut shape = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if is_time(word) {
+            continue;
+        }
+        for piece in word
+            .split_inclusive(|character: char| !(character.is_alphanumeric() || "-_.".contains(character)))
+        {
+            shape.push_str(if is_id(piece) { "#" } else { piece });
+        }
+        shape.push(' ');
+    }
+    shape
+}

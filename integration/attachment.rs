@@ -176,18 +176,17 @@ fn forwarding_that_is_off() {
 
 #[test]
 fn an_mtu_larger_than_that_of_the_overlay() {
-    let network = Network::of(
-        json!([{"type": "flannel", "delegate": {"mtu": 1500, "isDefaultGateway": true}}]),
-    )
-    .versions(&["0.4.0"])
-    .prepared(|world| {
-        flanneld(world);
-        world.sh(
+    let network =
+        Network::of(json!([{"type": "flannel", "delegate": {"mtu": 1500, "isDefaultGateway": true}}]))
+            .versions(&["0.4.0"])
+            .prepared(|world| {
+                flanneld(world);
+                world.sh(
             "ip link add up0 type veth peer name up1; ip address add 192.0.2.1/24 dev up0; ip link set up0 up
                  ip link add flannel.1 type vxlan id 1 dstport 8472 local 192.0.2.1 dev up0 nolearning
                  ip link set flannel.1 mtu 1450 up",
         );
-    });
+            });
     let (world, end) = add(&network, ":");
     let summary = "eth0 has MTU 1500, but flannel.1 carries 1450: larger packets to other nodes are lost";
     tells(&world, &end, "attachment", "mtu-invalid", summary);

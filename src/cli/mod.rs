@@ -1,6 +1,7 @@
 //! For people: `cniscope VERB`, one file a verb.
 
 mod doctor;
+mod explain;
 mod filter;
 mod follow;
 mod journal;
@@ -53,6 +54,8 @@ struct Common {
 enum Verb {
     /// Examine this node now
     Doctor(doctor::Arguments),
+    /// Say the cause of an error text
+    Explain(explain::Arguments),
     /// List calls
     Journal(journal::Arguments),
     /// Show one call with everything that is known of it
@@ -94,6 +97,7 @@ pub fn run() -> u8 {
     let common = &arguments.common;
     let done = match &arguments.verb {
         Verb::Doctor(arguments) => doctor::run(common, arguments),
+        Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
     };

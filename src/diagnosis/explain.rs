@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::catalogue::{Cause, Fix};
+use super::events;
+use super::finding::{Finding, Status};
 use super::own::Own;
 use super::peel::{self, Layers};
 use super::reading::{self, Reading};
+use super::reason::{self, Happened};
 
 /// A failure that a text tells of, with what is known of its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,8 +31,14 @@ pub struct Failure {
     pub confidence: &'static str,
     /// How often the text tells of it.
     pub count: u64,
+    /// What was looked at on the node and found to be well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ruled_out: Vec<String>,
     /// What stood around the error, and the error.
     pub peeled: Layers,
+    /// The text.
+    #[serde(skip)]
+    text: String,
 }
 
 /// What a text tells.
@@ -75,24 +84,36 @@ const FAILURE: &[&str] = &[
 /// Words of this length with a digit in them are ids and names.
 const ID: usize = 16;
 
-/// Explains a text. Of a log that tells of no failure the first one is unknown, and its count is 0.
+/// Explains a text: an error, a log, or events as JSON. Of one that tells of no failure the first is unknown, and its count
+/// is 0.
 #[must_use]
 pub fn explain(text: &str, own: &[Own]) -> Explanation {
+    if let Some(events) = events::of_json(text) {
+        return explain_pieces(&events, own);
+    }
     let entries = peel::entries(text);
     let is_log = entries.len() > 1;
     let mut shapes: HashMap<String, Piece> = HashMap::new();
     let mut order = Vec::new();
     for entry in entries.into_iter().filter(|entry| !is_log || tells_of_failure(entry)) {
         let shape = shape(entry);
+        let count = events::times(entry);
         if let Some(piece) = shapes.get_mut(&shape) {
-            piece.count += 1;
+            piece.count += count;
         } else {
             order.push(shape.clone());
-            shapes.insert(shape, Piece { text: entry.to_owned(), count: 1, pod: None });
+            shapes.insert(shape, Piece { text: entry.to_owned(), count, pod: None });
         }
     }
     let pieces: Vec<Piece> = order.iter().filter_map(|shape| shapes.remove(shape)).collect();
     explain_pieces(&pieces, own)
+}
+
+/// Explains events as `kubectl` prints them.
+#[must_use]
+pub fn explain_events(text: &str, own: &[Own]) -> Explanation {
+    let events = events::of_json(text).unwrap_or_else(|| events::of_text(text));
+    explain_pieces(&events, own)
 }
 
 /// Explains pieces of which each tells of a failure.
@@ -107,7 +128,7 @@ pub fn explain_pieces(pieces: &[Piece], own: &[Own]) -> Explanation {
         }
         match failures.iter_mut().find(|failure| failure.is_like(&reading)) {
             Some(failure) => failure.count += piece.count,
-            None => failures.push(Failure::new(reading, piece.count)),
+            None => failures.push(Failure::new(reading, &piece.text, piece.count)),
         }
     }
     let causes: Vec<Cause> = failures.iter().map(|failure| failure.cause).collect();
@@ -119,12 +140,12 @@ pub fn explain_pieces(pieces: &[Piece], own: &[Own]) -> Explanation {
         (doubt.map_or(2, |doubt| doubt / 2), is_hidden(failure.cause), std::cmp::Reverse(failure.count))
     });
     let mut failures = failures.into_iter();
-    let first = failures.next().unwrap_or_else(|| Failure::new(reading::read("", own), 0));
+    let first = failures.next().unwrap_or_else(|| Failure::new(reading::read("", own), "", 0));
     Explanation { first, others: failures.collect() }
 }
 
 impl Failure {
-    fn new(reading: Reading, count: u64) -> Failure {
+    fn new(reading: Reading, text: &str, count: u64) -> Failure {
         let entry = reading.cause.entry();
         let title = reading.own.and_then(|own| own.title.clone()).unwrap_or_else(|| entry.title.to_owned());
         let mut fix = reading.own.map(|own| own.fix.clone()).unwrap_or_default();
@@ -138,8 +159,29 @@ impl Failure {
             fix,
             verify: entry.verify,
             count,
+            ruled_out: Vec::new(),
             peeled: reading.layers,
+            text: text.to_owned(),
         }
+    }
+
+    /// The failure with what was found on the node where it happened.
+    pub fn look_at(&mut self, findings: &[Finding], own: &[Own]) {
+        let told = self.cause;
+        let diagnosis = reason::diagnose(&Happened::Error { text: self.text.clone() }, findings, own);
+        let is_confirmed =
+            |finding: &Finding| finding.status == Status::Fail && finding.cause == Some(diagnosis.cause);
+        if diagnosis.cause != told || findings.iter().any(is_confirmed) {
+            self.confidence = "high";
+        }
+        let what = if diagnosis.cause == Cause::Unknown { &diagnosis.title } else { &diagnosis.summary };
+        self.summary = summary(what, &self.peeled);
+        self.cause = diagnosis.cause;
+        self.title = diagnosis.title;
+        self.evidence = diagnosis.evidence;
+        self.ruled_out = diagnosis.ruled_out;
+        self.fix = diagnosis.fix;
+        self.verify = self.cause.entry().verify;
     }
 
     /// Whether a reading is of the same failure: the same cause of the same plugin, or the same error of unknown cause.

@@ -5,6 +5,7 @@
 
 pub mod bracket;
 pub mod catalogue;
+pub mod events;
 pub mod explain;
 pub mod finding;
 pub mod own;

@@ -122,7 +122,11 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
     let mut fix: Vec<String> = decisive.map(|finding| finding.fix.clone()).unwrap_or_default();
     let own = told.own.filter(|own| own.cause == cause);
     fix.extend(own.map(|own| own.fix.clone()).unwrap_or_default());
-    fix.extend(cause.entry().fix.iter().map(ToString::to_string));
+    for of_cause in cause.entry().fix.iter().map(ToString::to_string) {
+        if !fix.contains(&of_cause) {
+            fix.push(of_cause);
+        }
+    }
     let title = own.and_then(|own| own.title.clone()).unwrap_or_else(|| cause.entry().title.to_owned());
     Diagnosis {
         cause,

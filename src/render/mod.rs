@@ -6,6 +6,7 @@
 pub mod call;
 pub mod escape;
 pub mod examination;
+pub mod explanation;
 pub mod table;
 pub mod time;
 pub mod wrap;

@@ -1,0 +1,180 @@
+//! What `explain` tells.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use super::wrap::wrapped;
+use super::{BAD, HEADING, ODD, QUIET, escape};
+use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
+use crate::diagnosis::explain::{Explanation, Failure};
+
+/// Where the second column begins.
+const COLUMN: usize = 13;
+/// A line is not broken into pieces shorter than this.
+const LEAST: usize = 24;
+/// More of the other failures are counted only.
+const OTHERS: usize = 12;
+
+/// The explanation of a text; `is_here` where this node was looked at for it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn whole(
+    out: &mut dyn Write,
+    explanation: &Explanation,
+    is_here: bool,
+    width: Option<usize>,
+) -> io::Result<()> {
+    if explanation.first.count == 0 {
+        return writeln!(out, "no failure is told of in this text");
+    }
+    Whole { out, width }.write(explanation, is_here)
+}
+
+struct Whole<'a> {
+    out: &'a mut dyn Write,
+    width: Option<usize>,
+}
+
+impl Whole<'_> {
+    fn write(&mut self, explanation: &Explanation, is_here: bool) -> io::Result<()> {
+        let failure = &explanation.first;
+        self.title(failure)?;
+        if failure.cause != Cause::Unknown {
+            self.about(failure)?;
+        }
+        self.list("evidence", failure.evidence.iter().map(String::as_str))?;
+        self.list("ruled out", failure.ruled_out.iter().map(String::as_str))?;
+        self.fix(failure)?;
+        self.list("verify", failure.verify.iter().copied())?;
+        self.error(failure)?;
+        self.others(&explanation.others)?;
+        self.next(failure, is_here)
+    }
+
+    fn heading(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{}{text}{}", HEADING.render(), HEADING.render_reset())
+    }
+
+    fn title(&mut self, failure: &Failure) -> io::Result<()> {
+        let style = if failure.cause == Cause::Unknown { ODD } else { BAD };
+        let count = if failure.count > 1 { format!(", {} times", failure.count) } else { String::new() };
+        let sure = match failure.confidence {
+            "none" => String::new(),
+            confidence => format!(", confidence {confidence}"),
+        };
+        let (quiet, reset) = (QUIET.render(), QUIET.render_reset());
+        writeln!(
+            self.out,
+            "{}cause: {}{}{quiet}{sure}{count}{reset}",
+            style.render(),
+            failure.cause,
+            style.render_reset()
+        )?;
+        self.hanging(&escape::line(&failure.summary), 0, Style::new())
+    }
+
+    fn about(&mut self, failure: &Failure) -> io::Result<()> {
+        writeln!(self.out)?;
+        write!(self.out, "  ")?;
+        self.hanging(failure.cause.entry().about, 2, Style::new())?;
+        writeln!(self.out)
+    }
+
+    fn fix(&mut self, failure: &Failure) -> io::Result<()> {
+        for (position, fix) in failure.fix.iter().enumerate() {
+            let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
+            self.fact(&format!("fix {}", position + 1), fix, style)?;
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, failure: &Failure) -> io::Result<()> {
+        let peeled = &failure.peeled;
+        self.heading("read as")?;
+        let pod = match (&peeled.namespace, &peeled.pod) {
+            (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}")),
+            (None, pod) => pod.clone(),
+            (Some(_), None) => None,
+        };
+        let facts = [
+            ("verb", peeled.verb.clone()),
+            ("plugin", peeled.plugin.clone()),
+            ("network", peeled.network.clone()),
+            ("pod", pod),
+            ("sandbox", peeled.sandbox.clone()),
+            ("netns", peeled.netns.clone()),
+            ("runtime", peeled.runtime.clone()),
+            ("error", Some(peeled.error.clone())),
+        ];
+        for (name, value) in facts {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                self.fact(name, &value, Style::new())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn others(&mut self, others: &[Failure]) -> io::Result<()> {
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.heading("also in this text")?;
+        let shown = || others.iter().take(OTHERS);
+        let column = shown().map(|failure| failure.cause.id().len()).max().unwrap_or_default();
+        let times = shown().map(|failure| failure.count.to_string().len()).max().unwrap_or_default();
+        for failure in shown() {
+            write!(self.out, "  {:>times$} x  {:<column$}  ", failure.count, failure.cause)?;
+            let told = if failure.cause == Cause::Unknown { &failure.peeled.error } else { &failure.summary };
+            self.hanging(&escape::line(told), times + column + 8, QUIET)?;
+        }
+        match others.len().saturating_sub(OTHERS) {
+            0 => Ok(()),
+            more => writeln!(self.out, "  and {more} more: -o json has all of them"),
+        }
+    }
+
+    fn next(&mut self, failure: &Failure, is_here: bool) -> io::Result<()> {
+        self.heading("next")?;
+        let known = || crate::checks::names();
+        let checks: Vec<&str> = failure
+            .cause
+            .entry()
+            .checks
+            .iter()
+            .copied()
+            .filter(|name| known().any(|known| known == *name))
+            .collect();
+        let doctor = ["cniscope doctor", &checks.join(" ")].join(" ");
+        let here = if is_here { "" } else { ", or explain it there with --here" };
+        write!(self.out, "  ")?;
+        self.hanging(&format!("on the node: {}{here}", doctor.trim_end()), 2, Style::new())?;
+        if failure.cause == Cause::Unknown {
+            return Ok(());
+        }
+        writeln!(self.out, "  more of it: cniscope causes {}", failure.cause)
+    }
+
+    fn list<'t>(&mut self, name: &str, items: impl Iterator<Item = &'t str>) -> io::Result<()> {
+        for (position, item) in items.enumerate() {
+            self.fact(if position == 0 { name } else { "" }, item, Style::new())?;
+        }
+        Ok(())
+    }
+
+    fn fact(&mut self, name: &str, text: &str, style: Style) -> io::Result<()> {
+        write!(self.out, "  {}{name:<10}{} ", QUIET.render(), QUIET.render_reset())?;
+        self.hanging(&escape::line(text), COLUMN, style)
+    }
+
+    /// The text at this column and, where the terminal is too narrow, below it.
+    fn hanging(&mut self, text: &str, column: usize, style: Style) -> io::Result<()> {
+        let room = self.width.map(|width| width.saturating_sub(column).max(LEAST));
+        for (position, line) in wrapped(text, room).iter().enumerate() {
+            let indent = if position == 0 { 0 } else { column };
+            writeln!(self.out, "{:indent$}{}{line}{}", "", style.render(), style.render_reset())?;
+        }
+        Ok(())
+    }
+}

@@ -143,7 +143,7 @@ fn an_event_is_explained_with_what_is_found() {
 
     event
       plugin-not-found: the ipam plugin static is in none of the folders of CNI_PATH (/opt/cni/bin)
-              evidence  the error's text has “failed to find plugin” and “in path [”
+              evidence  the error's text has “failed to find plugin”
                         check plugin-binary: the ipam plugin static is in none of the folders of CNI_PATH (/opt/cni/bin)
               fix 1     install static in /opt/cni/bin
               fix 2     install the missing binary in a folder of CNI_PATH

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use cniscope::checks::After;
+
 /// Held to write while an executable is being written, to read while a process is started: a child forked in between
 /// would hold the file open for writing, and its execution would fail with ETXTBSY (golang/go#22315).
 static EXECUTABLES: RwLock<()> = RwLock::new(());
@@ -118,8 +120,8 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes the settings file; the journal stays in this place unless `settings` moves it. What checks of the whole node
-    /// say is different on every machine: they are off unless `settings` has them.
+    /// Writes the settings file; the journal stays in this place unless `settings` moves it. What checks say that look
+    /// at the whole node after any failure is different on every machine: they are off unless `settings` has them.
     pub fn settings(&self, settings: &Value) {
         let mut settings = settings.clone();
         if settings["journal"]["dir"].is_null() {
@@ -129,7 +131,9 @@ impl Place {
             settings["checks"] = json!({});
         }
         if let Some(checks) = settings["checks"].as_object_mut() {
-            for check in cniscope::checks::TABLE.iter().filter(|check| check.of_the_node && !check.before) {
+            for check in
+                cniscope::checks::TABLE.iter().filter(|check| check.after == After::Always && !check.before)
+            {
                 checks.entry(check.name).or_insert_with(|| json!("off"));
             }
         }

@@ -10,7 +10,7 @@ STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getra
 CARGO    := cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help build demo test bench lint unit calls node deny setup-% clean
+.PHONY: help build demo test bench lint unit calls node fuzz deny setup-% clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -43,6 +43,20 @@ bench: setup-bench build ## what a call costs, side by side with the alternative
 	@mkdir -p target/bench
 	@for program in noop bare peak; do gcc -O2 -Wall -Werror -static -o target/bench/$$program benches/$$program.c || exit; done
 	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls
+
+# Coverage as cargo-fuzz switches it on; libFuzzer does with what a stable compiler gives.
+FUZZED   := -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \
+	-C llvm-args=-sanitizer-coverage-inline-8bit-counters -C llvm-args=-sanitizer-coverage-pc-table --cfg fuzzing
+# For how long each target runs.
+SECONDS  := 20
+
+fuzz: setup-fuzz ## what comes from outside, at random: make fuzz SECONDS=600
+	@RUSTFLAGS='$(FUZZED)' $(CARGO) build --quiet --release --locked --target $(TARGET) --manifest-path fuzz/Cargo.toml
+	@for target in explain stdin journal node; do \
+		mkdir -p fuzz/corpus/$$target && echo "fuzz: $$target, $(SECONDS) s" && \
+		fuzz/target/$(TARGET)/release/$$target -max_total_time=$(SECONDS) -max_len=16384 -timeout=5 -verbosity=0 \
+			-artifact_prefix=fuzz/found- fuzz/corpus/$$target || exit; \
+	done
 
 deny: setup-deny ## licences, bans and sources of the dependencies
 	@PATH=$(CURDIR)/.tools/bin:$$PATH cargo deny --log-level error check licenses bans sources

@@ -73,19 +73,26 @@ struct Folders {
     bin_dirs: Vec<PathBuf>,
 }
 
-/// The folder of network configurations and those of plugins that this node's runtime uses. Where there is none of
-/// Kubernetes, those in which others look.
+/// The folder of network configurations and those of plugins that this node's runtime uses. Where none of Kubernetes runs,
+/// plugins are also looked for where others look.
 #[must_use]
 pub fn in_use(node: &Node) -> (PathBuf, Vec<PathBuf>) {
-    let has_config = |runtime: &&Runtime| node.metadata(Path::new(runtime.config)).is_ok();
-    let running = RUNTIMES.iter().find(|runtime| runtime.has_socket(node));
-    match running.or_else(|| RUNTIMES.iter().find(has_config)) {
-        Some(runtime) => {
-            let Configured { conf_dir, bin_dirs, .. } = runtime.configured(node);
-            (conf_dir, bin_dirs)
-        }
-        None => usual(),
+    let of = |runtime: &Runtime| {
+        let Configured { conf_dir, bin_dirs, .. } = runtime.configured(node);
+        (conf_dir, bin_dirs)
+    };
+    if let Some(running) = RUNTIMES.iter().find(|runtime| runtime.has_socket(node)) {
+        return of(running);
     }
+    let has_config = |runtime: &&Runtime| node.metadata(Path::new(runtime.config)).is_ok();
+    let Some(stopped) = RUNTIMES.iter().find(has_config) else { return usual() };
+    let (conf_dir, mut bin_dirs) = of(stopped);
+    for folder in usual().1 {
+        if !bin_dirs.contains(&folder) {
+            bin_dirs.push(folder);
+        }
+    }
+    (conf_dir, bin_dirs)
 }
 
 /// The folders where nothing tells which ones are used.
@@ -165,7 +172,10 @@ fn parse(config: &str) -> Folders {
             is_cni = table.rsplit('.').next() == Some("cni") || table == "crio.network";
             continue;
         }
-        let Some((key, value)) = line.split_once('=').filter(|_| is_cni) else { continue };
+        let Some((key, value)) = line.split_once('=') else { continue };
+        // The keys of a table can stand outside of it, behind its name.
+        let of_cni = if is_cni { Some(key) } else { key.strip_prefix("cni.") };
+        let Some(key) = of_cni else { continue };
         let mut value = value.trim().to_owned();
         while value.starts_with('[') && !value.contains(']') {
             let Some(next) = lines.next() else { break };
@@ -202,6 +212,10 @@ mod tests {
             (version_2, folders(Some("/etc/x"), &["/opt/bin"])),
             (version_3, folders(None, &["/a", "/b"])),
             (crio, folders(Some("/etc/y"), &["/c", "/d"])),
+            (
+                "[plugins.\"io.containerd.grpc.v1.cri\"]\n  cni.bin_dir = \"/e\"\n  cni.conf_dir = \"/etc/z\"\n",
+                folders(Some("/etc/z"), &["/e"]),
+            ),
             ("[crio.network]\nplugin_dirs = [\n", folders(None, &[])),
             ("\u{0}[[[=\n=", folders(None, &[])),
         ];
@@ -235,10 +249,14 @@ mod tests {
             used(),
             r#"/etc/cni/net.d ["/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni", "/usr/lib/cni"]"#
         );
-        put("etc/crio/crio.conf", "[crio.network]\nplugin_dirs = [\"/c\"]\n");
-        assert_eq!(used(), r#"/etc/cni/net.d ["/c"]"#);
-        put("etc/containerd/config.toml", "[a.cni]\nconf_dir = \"/nets\"\nbin_dir = \"/bins\"\n");
-        assert_eq!(used(), r#"/nets ["/bins"]"#);
+        put("etc/crio/crio.conf", "[crio.network]\nplugin_dirs = [\"/c\", \"/usr/lib/cni\"]\n");
+        assert_eq!(
+            used(),
+            r#"/etc/cni/net.d ["/c", "/usr/lib/cni", "/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni"]"#,
+            "it may be that it is not used at all"
+        );
+        put("run/crio/crio.sock", "");
+        assert_eq!(used(), r#"/etc/cni/net.d ["/c", "/usr/lib/cni"]"#);
         put("run/k3s/containerd/containerd.sock", "");
         assert_eq!(
             used(),

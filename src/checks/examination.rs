@@ -151,7 +151,7 @@ fn fitting<'s>(check: &Check, subjects: &'s [Subject]) -> Vec<&'s Subject> {
     }
 }
 
-/// Puts a finding to the others. What is found alike for several entries is one finding.
+/// Puts a finding to the others. What is found alike for several entries is one finding, and so is what one fix mends.
 fn add(findings: &mut Vec<Examined>, mut finding: Finding, subject: &Subject, folder: &Folder) {
     let mut about = None;
     if let Origin::Entry { file, .. } = &subject.origin {
@@ -168,8 +168,14 @@ fn add(findings: &mut Vec<Examined>, mut finding: Finding, subject: &Subject, fo
         let of_cause = finding.cause.map(|cause| cause.entry().fix).unwrap_or_default();
         finding.fix = of_cause.iter().map(ToString::to_string).collect();
     }
-    let is_alike =
-        |other: &&mut Examined| Finding { took_us: finding.took_us, ..other.finding.clone() } == finding;
+    let is_mended_alike = !finding.fix.is_empty();
+    let is_alike = |other: &&mut Examined| {
+        let mut other = Finding { took_us: finding.took_us, ..other.finding.clone() };
+        if is_mended_alike {
+            other.evidence.clone_from(&finding.evidence);
+        }
+        other == finding
+    };
     match findings.iter_mut().find(is_alike) {
         Some(alike) => {
             alike.about.extend(about);

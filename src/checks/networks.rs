@@ -100,7 +100,8 @@ impl Folder {
         first.path == file.path || first.heads().any(|plugin| META.contains(&plugin))
     }
 
-    /// What checks are to look at: every entry, and the node as such.
+    /// What checks are to look at: the node as such, and every entry that the runtime takes. Where it can take none, since the
+    /// file is broken, those of the other files: one of them may be the node's network.
     #[must_use]
     pub fn subjects(&self, bin_folders: &[PathBuf]) -> Vec<Subject> {
         let of_the_node = Subject {
@@ -109,7 +110,8 @@ impl Folder {
             ..Subject::default()
         };
         let mut subjects = vec![of_the_node];
-        for file in &self.files {
+        let is_usable = self.files.iter().any(|file| self.is_taken(file) && file.networks.is_ok());
+        for file in self.files.iter().filter(|file| !is_usable || self.is_taken(file)) {
             let entries = file.networks.iter().flatten().flat_map(|network| &network.entries);
             subjects.extend(entries.map(|entry| Subject {
                 origin: Origin::Entry { file: file.path.clone(), is_wrapped: entry.is_wrapped },

@@ -90,16 +90,44 @@ fn a_wrapped_entry_needs_cniscope_too() {
 }
 
 #[test]
-fn a_network_that_the_runtime_does_not_take_only_warns() {
+fn a_network_that_the_runtime_does_not_take_is_only_listed() {
     let files =
         [&PLUGINS[..], &[("net.d/10-pods.conflist", PODS), ("net.d/20-other.conflist", OTHER)]].concat();
     let found = found(&files, &["plugin-binary"]);
     assert_eq!(
-        lines(&found.findings[..1]),
+        lines(&found.findings),
+        [
+            "ok plugin-binary: cniscope, dummy can be executed [dummy in 10-pods.conflist]",
+            "ok plugin-binary: tuning can be executed [tuning in 10-pods.conflist]",
+        ]
+    );
+    let taken: Vec<_> = found.networks.iter().map(|one| (one.name.as_str(), one.taken)).collect();
+    assert_eq!(taken, [("pods", true), ("other", false)]);
+}
+
+#[test]
+fn behind_a_broken_file_the_others_are_looked_at_and_only_warn() {
+    let found =
+        found(&[("net.d/10-pods.conflist", "{"), ("net.d/20-other.conflist", OTHER)], &["plugin-binary"]);
+    assert_eq!(
+        lines(&found.findings),
         ["warn plugin-binary: the plugin loopback is in none of the folders of CNI_PATH (/bin) \
           [loopback in 20-other.conflist, which the runtime does not take]"]
     );
     assert_eq!(found.status, Status::Warn);
+}
+
+#[test]
+fn what_one_fix_mends_is_one_finding() {
+    let both = PODS
+        .replace("{\"type\": \"tuning\"}", "{\"type\": \"cniscope\", \"cniscope\": {\"wraps\": \"tuning\"}}");
+    let plugins: Vec<_> = PLUGINS.into_iter().filter(|(name, _)| !name.ends_with("cniscope")).collect();
+    let found = found(&[&plugins[..], &[("net.d/10-pods.conflist", &both)]].concat(), &["plugin-binary"]);
+    assert_eq!(
+        lines(&found.findings),
+        ["fail plugin-binary: the wrapper cniscope is in none of the folders of CNI_PATH (/bin) \
+          [dummy in 10-pods.conflist; tuning in 10-pods.conflist]"]
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn portmap() -> Value {
 }
 
 /// A containerd whose Pods have that network, wrapped.
-fn with_wrapped_network() -> Containerd {
+pub fn with_wrapped_network() -> Containerd {
     Containerd::start(Place::new(), &[wrapped(&bridge()), wrapped(&portmap())])
 }
 

@@ -222,6 +222,7 @@ fn a_broken_list_is_named_with_its_line() {
               files  file 05-calico.conflist, flaw is no JSON: invalid character '}' looking for beginning of object key string (line 3), taken true
                      file 10-pods.conflist, network pods, plugins bridge portmap, taken false
               fix 1  correct /run/net.d/05-calico.conflist, or let the network add-on write it again: restart its Pod on this node
+
       ok      plugin-binary  cniscope, bridge, host-local can be executed
       ok      plugin-binary  cniscope, portmap can be executed
       ok      config         the entry has no mistake that is known
@@ -247,6 +248,7 @@ fn an_empty_folder_is_a_network_that_is_not_ready() {
               fix 1   look why the network add-on's Pod on this node does not run: kubectl describe it and read its logs
               fix 2   install a network add-on if the cluster has none
               fix 3   make the runtime read the folder that the add-on writes to (containerd: conf_dir, CRI-O: network_dir)
+
       skipped plugin-binary  there is nothing on this node that it looks at
       skipped bridge         there is nothing on this node that it looks at
       skipped ipam-pool      there is nothing on this node that it looks at
@@ -276,8 +278,10 @@ fn a_missing_binary_is_named_with_its_entry() {
                         name acme-net, role plugin
                         name static, role ipam plugin
               fix 1     install acme-net in /run/bin
+
       skipped bridge         there is nothing on this node that it looks at
       skipped ipam-pool      there is nothing on this node that it looks at
+
       ok      config         the runtime takes 10-pods.conflist
       ok      config         the entry has no mistake that is known
 
@@ -308,6 +312,7 @@ fn a_full_pool_is_named_with_what_leaked() {
                       address 10.244.7.5, container_id gone5, ifname eth0
                       address 10.244.7.6, container_id gone6, ifname eth0
               fix 1   release the 5 leaked addresses: remove their files in /var/lib/cni/networks/pods
+
       ok      plugin-binary  cniscope, bridge, host-local can be executed
       ok      plugin-binary  cniscope, portmap can be executed
       ok      config         the runtime takes 10-pods.conflist
@@ -343,6 +348,7 @@ fn a_foreign_address_of_the_bridge_is_named() {
               ports      0
               fix 1      take the foreign address off cni0, or give the network the subnet that cni0 has
               fix 2      destructive: ip address delete 10.99.0.1/16 dev cni0 (Pods of the network that owns it lose their gateway)
+
       ok      plugin-binary  cniscope, bridge, host-local can be executed
       ok      plugin-binary  cniscope, portmap can be executed
       ok      config         the runtime takes 10-pods.conflist
@@ -372,6 +378,7 @@ fn of_several_add_ons_the_one_that_wins_is_named() {
                      file 20-flannel.conflist, network cbr0, plugins flannel, taken false
               fix 1  if flannel is this node's network, move /run/net.d/10-pods.conflist out of the folder
               fix 2  if bridge is, remove what flannel has left: /run/net.d/20-flannel.conflist
+
       ok      config  the entry has no mistake that is known
 
     first
@@ -422,6 +429,7 @@ fn several_faults_are_ordered_and_one_line_is_the_first() {
                        address 10.244.7.5
                        address 10.244.7.6
               fix 1    release the 5 leaked addresses: remove their files in /var/lib/cni/networks/pods
+
       ok      plugin-binary  cniscope, portmap can be executed
       ok      config         the runtime takes 10-pods.conflist
       ok      config         the entry has no mistake that is known

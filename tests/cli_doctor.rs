@@ -90,10 +90,12 @@ fn a_problem_is_shown_with_its_evidence_and_what_to_do() {
                         name dummy, role plugin, path /opt/cni/bin/dummy, mode 0755, size 9
                         name static, role ipam plugin
               fix 1     install static in /opt/cni/bin
+
       warn    config         20-flannel.conflist is no JSON: invalid character '}' looking for beginning of value (line 2); the runtime takes 10-pods.conflist
               files  file 10-pods.conflist, network pods, plugins dummy tuning, taken true
                      file 20-flannel.conflist, flaw is no JSON: invalid character '}' looking for beginning of value (line 2), taken false
               fix 1  correct or remove /etc/cni/net.d/20-flannel.conflist
+
       ok      plugin-binary  tuning can be executed
       ok      config         the entry has no mistake that is known
 

@@ -191,12 +191,16 @@ impl Whole<'_> {
         self.heading("checks")?;
         let findings = &self.found.findings;
         let column = findings.iter().map(|one| one.finding.check.len()).max().unwrap_or_default();
+        let mut group = None;
         for (position, one) in findings.iter().enumerate() {
             let is_well = one.finding.status == Status::Ok && self.view.detail == Detail::Checks;
             let of_check = |other: &&Examined| other.finding.check == one.finding.check;
             // What is well with one entry says nothing new beside what is wrong with another.
             if is_well && findings[..position].iter().any(|other| of_check(&other)) {
                 continue;
+            }
+            if group.replace(one.finding.status).is_some_and(|last| last != one.finding.status) {
+                writeln!(self.out)?;
             }
             let others = if is_well { findings[position + 1..].iter().filter(of_check).count() } else { 0 };
             self.check(one, others, column)?;

@@ -124,8 +124,11 @@ fn what_is_wrong_is_shown_with_its_evidence_and_fix() {
                       address 10.1.0.4, id b
               fix 1   release the 2 leaked addresses: remove their files in /var/lib/cni/networks/pods
               fix 2   destructive: delete the folder
+
       warn    clock      the clock is not synchronised
+
       skipped calico     did not answer within 4000 ms
+
       ok      bridge     cni0 fits the network
 
     first
@@ -159,8 +162,11 @@ fn it_fits_a_narrow_terminal() {
               fix 1   release the 2 leaked addresses: remove
                       their files in /var/lib/cni/networks/pods
               fix 2   destructive: delete the folder
+
       warn    clock      the clock is not synchronised
+
       skipped calico     did not answer within 4000 ms
+
       ok      bridge     cni0 fits the network
 
     first
@@ -230,8 +236,11 @@ fn an_event_comes_before_everything() {
               fix 1   release the 2 leaked addresses: remove their files in
                       /var/lib/cni/networks/pods
               fix 2   destructive: delete the folder
+
       warn    clock      the clock is not synchronised
+
       skipped calico     did not answer within 4000 ms
+
       ok      bridge     cni0 fits the network
 
     first

@@ -178,6 +178,23 @@ fn the_pods_of_a_healthy_containerd_give_no_alarm() {
 }
 
 #[test]
+fn the_readme_shows_what_it_says() {
+    let node = Node::new();
+    for pod in ["web", "db", "cache"] {
+        node.add(pod);
+    }
+    node.sh("cd /var/lib/cni/networks/pods && for last in 5 6; do printf \"gone$last\\r\\neth0\" >10.244.7.$last; done");
+    let event =
+        "plugin type=\"bridge\" failed (add): no IP addresses available in range set: 10.244.7.1-10.244.7.6";
+    let (status, text) = node.doctor(&["config", "bridge", "ipam-pool", "--event", event]);
+    assert_eq!(status, 1);
+    let text = text.replacen("NODE", "worker-1", 1).replace("/run/net.d", "/etc/cni/net.d");
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let example = readme.split("```text\n").find(|block| block.starts_with("worker-1: ")).unwrap();
+    assert_eq!(example.split("```").next().unwrap(), text);
+}
+
+#[test]
 fn it_takes_less_than_two_seconds() {
     let node = Node::new();
     // The fastest of some runs: the machine may be busy with other things.

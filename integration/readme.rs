@@ -50,6 +50,7 @@ fn what_the_readme_says_works() {
             "Try it",
             "Put it on a node",
             "Put it on a node",
+            "Examine a node",
             "Read the journal",
             "Switch it off, take it out",
             "Switch it off, take it out"
@@ -72,17 +73,20 @@ fn what_the_readme_says_works() {
     world.cnitool("del", "pods").run();
 
     world.sh(&script(2));
+    let told = world.sh(&script(3));
+    assert!(told.contains("  ok      ipam-pool  0 of 1 addresses used\n"), "{told}");
+    assert!(told.contains("ipam-exhausted: "), "{told}");
     assert!(is_recorded("add"));
     world.sh("ip netns add other");
     let full = world.cnitool_in("/run/netns/other", "add", "pods").run();
     let answer = String::from_utf8(full.stderr).unwrap();
     assert!(answer.contains("[cniscope: ipam-exhausted: 1 of 1 addresses used; fix: "), "{answer}");
 
-    let told = world.sh(&script(3));
+    let told = world.sh(&script(4));
     assert!(told.contains("cause: ipam-exhausted"), "{told}");
 
-    world.sh(&script(4));
-    assert!(!is_recorded("del"), "switched off");
     world.sh(&script(5));
+    assert!(!is_recorded("del"), "switched off");
+    world.sh(&script(6));
     assert_eq!(world.sh(&format!("cat {FILE}")), LIST);
 }

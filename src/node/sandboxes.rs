@@ -38,12 +38,19 @@ impl Node {
                 gone.remove(name.to_string_lossy().as_ref());
             }
         }
-        let cached = self.list(Path::new(RESULTS), 1 << 16).unwrap_or_default().names;
-        gone.retain(|id| {
-            let prefix = format!("{network}-{id}-");
-            let files = cached.iter().filter(|name| name.to_string_lossy().starts_with(&prefix));
-            !files.map(|name| Path::new(RESULTS).join(name)).any(|file| self.is_attached(&file))
-        });
+        let of_network = format!("{network}-");
+        for name in self.list(Path::new(RESULTS), 1 << 16).unwrap_or_default().names {
+            let name = name.to_string_lossy();
+            let Some(rest) = name.strip_prefix(&of_network) else { continue };
+            // Behind the id stands the interface, and both may have a `-` in them.
+            let ids = rest.match_indices('-').filter_map(|(end, _)| gone.get(&rest[..end])).cloned();
+            let ids: Vec<String> = ids.collect();
+            if !ids.is_empty() && self.is_attached(&Path::new(RESULTS).join(name.as_ref())) {
+                for id in ids {
+                    gone.remove(&id);
+                }
+            }
+        }
         let pids = self.process_ids();
         if pids.is_empty() {
             return None;
@@ -114,11 +121,21 @@ mod tests {
         put(root, "/proc/7/cgroup", "0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-cgroup1.scope\n");
         put(root, "/proc/8/environ", "PATH=/bin\0CNI_CONTAINERID=calling1\0");
         put(root, "/var/lib/cni/results/net-attached1-eth0", r#"{"netns": "/proc/self/ns/net"}"#);
+        put(root, "/var/lib/cni/results/net-with-dash1-my-net0", r#"{"netns": "/proc/self/ns/net"}"#);
         put(root, "/var/lib/cni/results/net-detached1-eth0", r#"{"netns": "/run/netns/none"}"#);
         put(root, "/var/lib/cni/results/net-starting1-eth0", "{}");
         put(root, "/var/lib/cni/results/other-elsewhere1-eth0", r#"{"netns": "/proc/self/ns/net"}"#);
-        let ids =
-            ["task1", "cgroup1", "calling1", "attached1", "detached1", "starting1", "elsewhere1", "never1"];
+        let ids = [
+            "task1",
+            "cgroup1",
+            "calling1",
+            "attached1",
+            "detached1",
+            "starting1",
+            "elsewhere1",
+            "never1",
+            "with-dash1",
+        ];
         assert_eq!(gone(root, &ids).unwrap(), ["detached1", "elsewhere1", "never1"]);
     }
 

@@ -8,6 +8,7 @@ pub mod apiserver;
 pub mod attachment;
 pub mod bridge;
 pub mod calico;
+pub mod cidr;
 pub mod cilium;
 pub mod clock;
 pub mod cni_version;
@@ -164,6 +165,15 @@ pub const TABLE: &[Check] = &[
         after: After::Always,
         of_the_node: true,
         look: agent::look,
+    },
+    Check {
+        name: "cidr",
+        about: "the network's subnets against the node's own, its routes and the cluster's Services; room for the node's Pods",
+        fits: cidr::fits,
+        before: false,
+        after: After::Always,
+        of_the_node: true,
+        look: cidr::look,
     },
     Check {
         name: "apiserver",

@@ -22,17 +22,23 @@ pub mod plugin_versions;
 pub mod pod_logs;
 pub mod processes;
 mod reach;
+pub mod routes;
 pub mod sandboxes;
 pub mod stall;
 mod unix_sockets;
 pub mod usage;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use links::Link;
 
 /// A node, as the tree of files below `root` shows it. In a DaemonSet's container the host stands under `/host`.
 #[derive(Debug, Clone)]
 pub struct Node {
     root: PathBuf,
+    /// Its links, where they are not those of the kernel that this process runs on.
+    snapshot: Option<Arc<[Link]>>,
 }
 
 impl Node {
@@ -45,7 +51,13 @@ impl Node {
     /// The node whose files stand below `root`.
     #[must_use]
     pub fn at(root: &Path) -> Node {
-        Node { root: root.to_owned() }
+        Node { root: root.to_owned(), snapshot: None }
+    }
+
+    /// The same node with these links, for one whose kernel is not the one that this process runs on.
+    #[must_use]
+    pub fn with_links(self, links: &[Link]) -> Node {
+        Node { snapshot: Some(links.into()), ..self }
     }
 
     /// The node's name.

@@ -9,7 +9,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "no address is left in the pool",
         about: "Every address of the node's range, block or pool is held. Either as many Pods run as it has addresses, or \
                 addresses leaked: a DEL that never ran (a crash, a forced reboot) leaves an address that nobody uses.",
-        checks: &["ipam-pool", "leftovers", "flannel"],
+        checks: &["ipam-pool", "leftovers", "flannel", "cidr"],
         fix: &[
             safe("release addresses: delete Pods of this network on this node"),
             safe("give the network a larger range"),

@@ -6,16 +6,16 @@ use crate::cni::go::errno_text;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
-use crate::node::netns::{self, Netns};
+use crate::node::netns::Netns;
 
 /// Looks at `CNI_NETNS`.
 #[must_use]
-pub fn look(_: &Node, subject: &Subject, _: Depth) -> Finding {
+pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     let path = subject.netns.display().to_string();
     if path.is_empty() {
         return Finding::fail(Cause::NetnsGone, "CNI_NETNS is empty").with("path", "");
     }
-    judge(netns::look(&subject.netns), &path, subject.netns_override).with("path", path)
+    judge(node.netns(&subject.netns), &path, subject.netns_override).with("path", path)
 }
 
 fn judge(found: Netns, path: &str, may_be_own: bool) -> Finding {

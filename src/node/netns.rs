@@ -12,6 +12,9 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, fstatfs, statfs};
 
+use super::Node;
+use super::files::FileError;
+
 /// The file system of namespace files (`linux/magic.h`); kernels before 3.19 show them in procfs.
 const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
 
@@ -32,6 +35,24 @@ pub enum Netns {
     NotOne,
     /// It cannot be looked at.
     Unreadable(Errno),
+}
+
+impl Node {
+    /// What stands at the path of a network namespace. Below another root than `/` its mount may not be seen: then what is
+    /// there cannot be told.
+    #[must_use]
+    pub fn netns(&self, path: &Path) -> Netns {
+        if self.is_this() {
+            return look(path);
+        }
+        match self.file_system(path) {
+            Ok(found) if is_namespace(FsType(found.magic)) => Netns::Present { own: false },
+            Ok(_) => Netns::Unreadable(Errno::EXDEV),
+            Err(error) if error.is_missing() => Netns::Missing,
+            Err(FileError::System { errno, .. }) => Netns::Unreadable(errno),
+            Err(_) => Netns::Unreadable(Errno::EINVAL),
+        }
+    }
 }
 
 /// Looks at the path of a network namespace as the plugins do (`pkg/ns`, `IsNSorErr`).
@@ -113,7 +134,19 @@ mod tests {
         ];
         for (path, expected) in table {
             assert_eq!(look(Path::new(path)), expected, "{path}");
+            assert_eq!(Node::this().netns(Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn below_another_root_what_is_not_mounted_is_not_told() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("ns"), "").unwrap();
+        std::os::unix::fs::symlink("loop", root.path().join("loop")).unwrap();
+        let node = Node::at(root.path());
+        let look = |path: &str| node.netns(Path::new(path));
+        assert_eq!((look("/none"), look("/ns")), (Netns::Missing, Netns::Unreadable(Errno::EXDEV)));
+        assert_eq!(look("/loop"), Netns::Unreadable(Errno::ELOOP));
     }
 
     #[test]

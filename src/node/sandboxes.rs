@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Node;
-use super::netns::{self, Netns};
+use super::netns::Netns;
 use super::processes::proc_path;
 
 /// Folders in which a runtime keeps one of a running sandbox's name.
@@ -72,7 +72,7 @@ impl Node {
         let cached: Value = serde_json::from_slice(&content).unwrap_or_default();
         match cached["netns"].as_str().filter(|netns| !netns.is_empty()) {
             Some(netns) => {
-                matches!(netns::look(Path::new(netns)), Netns::Present { .. } | Netns::Unreadable(_))
+                matches!(self.netns(Path::new(netns)), Netns::Present { .. } | Netns::Unreadable(_))
             }
             None => self
                 .metadata(file)
@@ -120,11 +120,12 @@ mod tests {
         put(root, "/run/containerd/io.containerd.runtime.v2.task/k8s.io/task1/pid", "7");
         put(root, "/proc/7/cgroup", "0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-cgroup1.scope\n");
         put(root, "/proc/8/environ", "PATH=/bin\0CNI_CONTAINERID=calling1\0");
-        put(root, "/var/lib/cni/results/net-attached1-eth0", r#"{"netns": "/proc/self/ns/net"}"#);
-        put(root, "/var/lib/cni/results/net-with-dash1-my-net0", r#"{"netns": "/proc/self/ns/net"}"#);
+        put(root, "/var/lib/cni/results/net-attached1-eth0", r#"{"netns": "/run/netns/a"}"#);
+        put(root, "/var/lib/cni/results/net-with-dash1-my-net0", r#"{"netns": "/run/netns/a"}"#);
+        put(root, "/run/netns/a", "");
         put(root, "/var/lib/cni/results/net-detached1-eth0", r#"{"netns": "/run/netns/none"}"#);
         put(root, "/var/lib/cni/results/net-starting1-eth0", "{}");
-        put(root, "/var/lib/cni/results/other-elsewhere1-eth0", r#"{"netns": "/proc/self/ns/net"}"#);
+        put(root, "/var/lib/cni/results/other-elsewhere1-eth0", r#"{"netns": "/run/netns/a"}"#);
         let ids = [
             "task1",
             "cgroup1",

@@ -53,7 +53,12 @@ impl Node {
                 Err(_) => return None,
             };
             let word = if family == AddressFamily::Inet { "ip" } else { "ip6" };
+            // Below another root the list may be of another kernel than the one that is asked.
+            let here = Node::this().read_text(Path::new(list)).unwrap_or_default();
             for table in listed.split_ascii_whitespace() {
+                if !here.split_ascii_whitespace().any(|one| one == table) {
+                    return None;
+                }
                 rules.insert(format!("{word} {table}"), count_legacy(family, level, table)?);
             }
         }
@@ -137,5 +142,17 @@ mod tests {
         let before = listed();
         let _ = (Node::this().legacy_rules(), Node::this().nft_rules());
         assert_eq!(listed(), before);
+    }
+
+    #[test]
+    fn a_table_that_only_a_list_below_another_root_has_is_not_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/net");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("ip_tables_names"), "filter\nnat\nmangle\nraw\nsecurity\nweather\n")
+            .unwrap();
+        assert_eq!(Node::at(root.path()).legacy_rules(), None);
+        let own = std::fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+        assert!(!own.contains("security"), "asking for it would have made it");
     }
 }

@@ -79,7 +79,10 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     let found = match node.read(Path::new(path), 64 * 1024) {
         Ok(content) => parse(&String::from_utf8_lossy(&content)),
         Err(error) if error.is_missing() => Found::Missing,
-        Err(error @ FileError::System { .. }) => return Finding::skipped(error.to_string()),
+        // The plugin reads it however large it is.
+        Err(error @ (FileError::System { .. } | FileError::TooLarge { .. })) => {
+            return Finding::skipped(error.to_string());
+        }
         Err(error) => Found::Broken(error.to_string().split_off(path.len() + 2)),
     };
     let delegate = &config["delegate"];

@@ -44,7 +44,7 @@ struct Values {
 #[must_use]
 pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     let wanted = wanted(node, subject);
-    if node.metadata(Path::new("/proc/sys/net/ipv4")).is_err() {
+    if !node.metadata(Path::new("/proc/sys/net/ipv4")).is_ok_and(|metadata| metadata.is_dir()) {
         return Finding::skipped("/proc/sys/net cannot be read");
     }
     let value = |name: &str| node.read_text(&path_of(name)).ok()?.parse::<i64>().ok();

@@ -72,6 +72,8 @@ impl Node {
     }
 
     pub(super) fn open(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, FileError> {
+        #[cfg(test)]
+        asked::note(path);
         let flags = flags | OFlag::O_CLOEXEC;
         if self.is_this() {
             return open(path, flags, Mode::empty()).map_err(Node::system(path));
@@ -234,6 +236,27 @@ pub struct FileEnd {
     pub content: Vec<u8>,
     /// There are no others before them.
     pub is_all: bool,
+}
+
+/// What is asked for, so that a test can put something else there.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    thread_local! {
+        static PATHS: RefCell<BTreeSet<PathBuf>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(path: &Path) {
+        PATHS.with_borrow_mut(|paths| paths.insert(path.to_owned()));
+    }
+
+    /// The paths that this thread has asked for since the last call.
+    pub(crate) fn taken() -> BTreeSet<PathBuf> {
+        PATHS.take()
+    }
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

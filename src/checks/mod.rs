@@ -35,6 +35,8 @@ pub mod sysctl;
 
 #[cfg(test)]
 mod absurd_nodes;
+#[cfg(test)]
+mod named_cases;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

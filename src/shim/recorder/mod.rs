@@ -56,7 +56,7 @@ pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
 /// Serves one call whose helper hangs, from the delegate's end.
 pub(super) fn run_late(request: &Request, socket: UnixStream) -> ! {
     let recorder = Recorder::new(request, socket);
-    recorder.conclude(Vec::new());
+    recorder.conclude(preflight::late(&recorder.settings, &recorder.subject, super::BEFORE_DELEGATE));
     let late = "the checks before the delegate and the begin record were late";
     recorder.journal.warn(&format!("call {}: {late}", request.id));
     recorder.warn();

@@ -1,8 +1,10 @@
 //! The checks before the delegate: those that fit the call.
 
+use std::time::Duration;
+
 use super::super::messages::Denial;
 use crate::checks::subject::Subject;
-use crate::checks::{self, Depth};
+use crate::checks::{self, Check, Depth};
 use crate::cni::environment::Verb;
 use crate::diagnosis::finding::{Finding, Status};
 use crate::node::Node;
@@ -10,16 +12,23 @@ use crate::settings::{Mode, Settings};
 
 /// Runs them, one after the other.
 pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject) -> Vec<Finding> {
+    let looking = fitting(settings, subject);
+    looking.map(|(check, depth)| checks::run(check, node, subject, depth)).collect()
+}
+
+/// What is known of them where they did not answer within `limit`.
+pub(super) fn late(settings: &Settings, subject: &Subject, limit: Duration) -> Vec<Finding> {
+    fitting(settings, subject).map(|(check, _)| checks::late(check, limit)).collect()
+}
+
+fn fitting(settings: &Settings, subject: &Subject) -> impl Iterator<Item = (&'static Check, Depth)> {
     let fitting = checks::TABLE.iter().filter(|check| (check.fits)(subject));
-    fitting
-        .filter_map(|check| match settings.mode(check.name) {
-            Mode::Off => None,
-            Mode::Warn if !check.before => None,
-            Mode::Warn => Some(checks::run(check, node, subject, Depth::Quick)),
-            // What decides about a call is looked at closely.
-            Mode::Deny => Some(checks::run(check, node, subject, Depth::Full)),
-        })
-        .collect()
+    fitting.filter_map(|check| match settings.mode(check.name) {
+        Mode::Off => None,
+        Mode::Warn => check.before.then_some((check, Depth::Quick)),
+        // What decides about a call is looked at closely.
+        Mode::Deny => Some((check, Depth::Full)),
+    })
 }
 
 /// Whether a check that is set to deny refuses this ADD.
@@ -51,5 +60,20 @@ mod tests {
         assert!(!denied(Verb::Add, &named("netns", Finding::skipped("late"))));
         assert!(!denied(Verb::Add, &named("netns", Finding::warn("odd"))));
         assert!(!denied(Verb::Add, &named("interface", Finding::fail(Cause::InterfaceExists, "eth0"))));
+    }
+
+    #[test]
+    fn checks_that_are_late_are_skipped_with_the_reason() {
+        let settings = Settings::of_entry(Some(br#"{"checks":{"bridge":"off","iptables":"deny"}}"#));
+        let subject = Subject { plugin: "bridge".into(), ..Subject::default() };
+        let late = late(&settings, &subject, Duration::from_millis(40));
+        let named: Vec<_> = late.iter().map(|finding| finding.check.as_str()).collect();
+        assert_eq!(named, ["plugin-binary", "config", "netns", "interface", "iptables"]);
+        for finding in late {
+            assert_eq!(
+                (finding.status, finding.summary.as_str()),
+                (Status::Skipped, "did not answer within 40 ms")
+            );
+        }
     }
 }

@@ -37,7 +37,7 @@ fn call(world: &World, verb: &str) -> Ran {
 }
 
 /// An ADD whose network is undone before it has ended. Gives the world, and the ADD's record.
-fn add(network: &Network, undo: &str) -> (World, Value) {
+pub fn add(network: &Network, undo: &str) -> (World, Value) {
     let version = network.version();
     let plugin = network.list(version, Wrapping::Direct)["plugins"][0]["type"].as_str().unwrap().to_owned();
     let [direct, (world, wrapped)] = [Wrapping::Direct, Wrapping::Whole].map(|wrapping| {
@@ -59,12 +59,12 @@ fn add(network: &Network, undo: &str) -> (World, Value) {
 }
 
 /// The finding of a check in a record or an examination.
-fn finding<'a>(list: &'a Value, check: &str) -> &'a Value {
+pub fn finding<'a>(list: &'a Value, check: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|finding| finding["check"] == check).unwrap_or(&Value::Null)
 }
 
 /// That the record, the journal, `show` and doctor tell of the fault, and of the same one.
-fn tells(world: &World, end: &Value, check: &str, cause: &str, summary: &str) {
+pub fn tells(world: &World, end: &Value, check: &str, cause: &str, summary: &str) {
     let found = finding(&end["checks"], check);
     assert_eq!(
         (&end["outcome"], &end["cause"], &found["status"], &found["cause"], &found["summary"]),

@@ -26,6 +26,7 @@ mod machine;
 mod mounts;
 mod names;
 mod network;
+mod overlay;
 mod plugins;
 mod podman;
 mod readme;

@@ -22,15 +22,15 @@ use crate::node::links::Link;
 const DEVICE: &str = "flannel.1";
 const SUBNET_ENV: &str = "/run/flannel/subnet.env";
 /// What vxlan takes of a packet over IPv4: Ethernet, IP, UDP and its own header.
-const VXLAN_OVERHEAD: u32 = 50;
+pub(super) const VXLAN_OVERHEAD: u32 = 50;
 /// Over IPv6 the outer header is 20 bytes longer.
-const VXLAN6_OVERHEAD: u32 = 70;
+pub(super) const VXLAN6_OVERHEAD: u32 = 70;
 
 /// What `subnet.env` tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SubnetEnv {
-    subnets: Vec<IpNetwork>,
-    mtu: u32,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct SubnetEnv {
+    pub(super) subnets: Vec<IpNetwork>,
+    pub(super) mtu: u32,
 }
 
 /// What stands at the path of `subnet.env`.
@@ -106,10 +106,18 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     judge(&facts).with("path", facts.path.as_str())
 }
 
+/// `subnet.env`, where it is whole.
+pub(super) fn subnet_env(node: &Node) -> Option<SubnetEnv> {
+    let content = node.read(Path::new(SUBNET_ENV), 64 * 1024).ok()?;
+    match parse(&String::from_utf8_lossy(&content)) {
+        Found::Whole(env) => Some(env),
+        Found::Broken(_) | Found::Missing => None,
+    }
+}
+
 /// Flannel's device, if one of the addresses is in the subnet that flannel has for this node.
 pub(super) fn device_behind(node: &Node, mut addresses: impl Iterator<Item = IpAddr>) -> Option<Link> {
-    let content = node.read(Path::new(SUBNET_ENV), 64 * 1024).ok()?;
-    let Found::Whole(env) = parse(&String::from_utf8_lossy(&content)) else { return None };
+    let env = subnet_env(node)?;
     if !addresses.any(|address| env.subnets.iter().any(|subnet| subnet.contains(address))) {
         return None;
     }

@@ -27,6 +27,7 @@ pub mod leftovers;
 pub mod limits;
 pub mod netns;
 pub mod networks;
+pub mod overlay;
 pub mod plugin_binary;
 pub mod ranges;
 pub mod runtime;
@@ -217,6 +218,15 @@ pub const TABLE: &[Check] = &[
         after: After::Named,
         of_the_node: false,
         look: attachment::look,
+    },
+    Check {
+        name: "overlay",
+        about: "the overlay: its device, the routes and entries of other nodes, rules that drop its packets",
+        fits: overlay::fits,
+        before: false,
+        after: After::Named,
+        of_the_node: true,
+        look: overlay::look,
     },
     Check {
         name: "flannel",

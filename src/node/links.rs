@@ -32,6 +32,8 @@ pub struct Link {
     pub controller: Option<u32>,
     /// The index of the link that it sends through: a vxlan's underlay, the parent of a vlan or macvlan.
     pub lower: Option<u32>,
+    /// The UDP port of a vxlan.
+    pub port: Option<u16>,
     /// Whether the link that it belongs to, such as the other end of a veth, is in another network namespace.
     pub peer_is_elsewhere: bool,
     /// Its addresses, in the kernel's order.
@@ -205,7 +207,13 @@ fn read(message: &LinkMessage) -> Link {
                 for info in infos {
                     match info {
                         LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
-                        LinkInfo::Data(InfoData::Vxlan(data)) => link.lower = link.lower.or(underlay(data)),
+                        LinkInfo::Data(InfoData::Vxlan(data)) => {
+                            link.lower = link.lower.or(underlay(data));
+                            link.port = data.iter().find_map(|setting| match setting {
+                                InfoVxlan::Port(port) => Some(*port),
+                                _ => None,
+                            });
+                        }
                         _ => {}
                     }
                 }

@@ -18,6 +18,7 @@ pub mod modules;
 pub mod named_netns;
 mod netlink;
 pub mod netns;
+mod packet_filter;
 pub mod plugin_versions;
 pub mod pod_logs;
 pub mod processes;
@@ -25,6 +26,7 @@ mod reach;
 pub mod routes;
 pub mod sandboxes;
 pub mod stall;
+pub mod tunnels;
 mod unix_sockets;
 pub mod usage;
 

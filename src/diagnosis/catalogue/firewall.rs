@@ -27,7 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The firewall tool failed: it is not installed, a kernel module or table is missing, a chain or match is not \
                 there, or rules of the legacy and of the nft back end stand side by side. \
                 Services and other Pods of the node are often affected too.",
-        checks: &["iptables", "kernel"],
+        checks: &["iptables", "kernel", "overlay"],
         fix: &[
             safe(
                 "install the missing tool, or load the module that the text names (ip_tables, iptable_nat, nf_tables, xt_comment)",

@@ -76,7 +76,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The parent, bridge, host device or Pod interface that the configuration names is not there. The link was \
                 renamed (another NIC, another kernel), the configuration was written for another node, or the interface \
                 went away during the call.",
-        checks: &["interface", "config", "kernel", "attachment"],
+        checks: &["interface", "config", "kernel", "attachment", "overlay"],
         fix: &[
             safe(
                 "compare the name in the configuration (master, device, bridge) with the links of this node",
@@ -94,7 +94,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a route cannot be added",
         about: "The kernel refuses a route for the Pod: it is there already, through another interface for instance, or its \
                 gateway cannot be reached from the address. Overlapping networks and a second default route are usual.",
-        checks: &["cidr", "config", "attachment", "leftovers"],
+        checks: &["cidr", "config", "attachment", "leftovers", "overlay"],
         fix: &[
             safe("compare the configuration's routes and gateway with the node's and the Pod's: ip route"),
             safe(

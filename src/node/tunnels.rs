@@ -1,0 +1,125 @@
+//! What the kernel knows of the other nodes behind a tunnel device: routes, neighbours, and the forwarding entries that name
+//! the node to which an Ethernet address belongs.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::Handle;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+
+use super::Node;
+use super::links::{LinkError, asking};
+
+/// An Ethernet address.
+pub type Mac = Vec<u8>;
+
+/// The other nodes behind a device. Each of them needs all three.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// The gateways of the routes through the device.
+    pub gateways: Vec<IpAddr>,
+    /// The addresses whose Ethernet address was put down for good.
+    pub neighbours: Vec<(IpAddr, Mac)>,
+    /// The Ethernet addresses of which it is known behind which node they are.
+    pub forwarded: Vec<Mac>,
+}
+
+impl Node {
+    /// The other nodes behind the device of this index.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn peers_behind(&self, index: u32) -> Result<Peers, LinkError> {
+        asking(None, async |handle| {
+            let mut peers = Peers::default();
+            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+                let mut asked = RouteMessage::default();
+                asked.header.address_family = family;
+                let mut routes = handle.route().get(asked).execute();
+                while let Some(route) = routes.try_next().await? {
+                    peers.gateways.extend(gateway(&route, index));
+                }
+                for neighbour in neighbours(&handle, family, index).await? {
+                    if neighbour.header.state == NeighbourState::Permanent {
+                        peers.neighbours.extend(destination(&neighbour).zip(mac(&neighbour)));
+                    }
+                }
+            }
+            for entry in neighbours(&handle, AddressFamily::Bridge, index).await? {
+                peers.forwarded.extend(destination(&entry).and(mac(&entry)));
+            }
+            Ok(peers)
+        })
+    }
+}
+
+async fn neighbours(
+    handle: &Handle,
+    family: AddressFamily,
+    index: u32,
+) -> Result<Vec<NeighbourMessage>, LinkError> {
+    let mut found = Vec::new();
+    let mut messages = handle.neighbours().get().set_address_family(family).execute();
+    while let Some(message) = messages.try_next().await? {
+        if message.header.ifindex == index {
+            found.push(message);
+        }
+    }
+    Ok(found)
+}
+
+/// The gateway of a route through the device.
+fn gateway(route: &RouteMessage, index: u32) -> Option<IpAddr> {
+    if !route.attributes.contains(&RouteAttribute::Oif(index)) {
+        return None;
+    }
+    route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })
+}
+
+/// The address of a neighbour; of a forwarding entry, the node's.
+fn destination(neighbour: &NeighbourMessage) -> Option<IpAddr> {
+    neighbour.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        NeighbourAttribute::Destination(NeighbourAddress::Other(bytes)) => address(bytes),
+        _ => None,
+    })
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let of_4 = || <[u8; 4]>::try_from(bytes).ok().map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
+    let of_6 = || <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)));
+    of_4().or_else(of_6)
+}
+
+fn mac(neighbour: &NeighbourMessage) -> Option<Mac> {
+    neighbour.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => Some(bytes.clone()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_behind_the_loopback() {
+        assert_eq!(Node::this().peers_behind(1).unwrap(), Peers::default());
+    }
+
+    #[test]
+    fn addresses_are_read_in_both_lengths() {
+        assert_eq!(address(&[192, 0, 2, 1]), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(address(&[0; 16]), Some("::".parse().unwrap()));
+        assert_eq!((address(&[]), address(&[1; 6])), (None, None));
+    }
+}

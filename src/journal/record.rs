@@ -105,6 +105,28 @@ impl From<&crate::cni::error::Error> for ErrorText {
     }
 }
 
+/// How things are otherwise than in the last good call of the same network and plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The id of that call.
+    pub id: String,
+    /// When it began.
+    pub time: String,
+    /// What is not as it was.
+    pub changes: Vec<Change>,
+}
+
+/// Something that is not as it was. What was not there is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What it is, in words.
+    pub what: String,
+    /// How it was.
+    pub before: String,
+    /// How it is.
+    pub now: String,
+}
+
 /// Written before the delegate starts.
 #[derive(Debug, Serialize)]
 pub struct Begin<'a> {
@@ -162,6 +184,9 @@ pub struct End<'a> {
     pub stdout_raw: Option<String>,
     /// What the checks found.
     pub checks: Vec<Finding>,
+    /// What has changed since the last good call, where this one is none and there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
     /// STATUS: how many calls with this outcome came since the last record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeated: Option<u64>,

@@ -111,6 +111,7 @@ impl Whole<'_> {
         self.error("plugin's error", "error")?;
         self.error("returned", "returned")?;
         self.checks()?;
+        self.changed()?;
         self.block("stderr", self.call.text("stderr"))?;
         self.block("stdout", self.call.text("stdout_raw"))?;
         for (position, stall) in self.call.stalls.iter().enumerate() {
@@ -259,6 +260,27 @@ impl Whole<'_> {
                     )?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self) -> io::Result<()> {
+        let since = &self.call.record["changed"];
+        let Some(time) = since["time"].as_str() else { return Ok(()) };
+        self.heading(&format!(
+            "changed since the last good call, of {}",
+            escape::line(&self.zone.long(time))
+        ))?;
+        let changes = since["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if changes.is_empty() {
+            return writeln!(self.out, "  nothing that is kept");
+        }
+        for change in changes {
+            let text = |field: &str| match change[field].as_str().unwrap_or_default() {
+                "" => "(none)".to_owned(),
+                text => escape::line(text).into_owned(),
+            };
+            writeln!(self.out, "  {}: {} -> {}", text("what"), text("before"), text("now"))?;
         }
         Ok(())
     }

@@ -145,6 +145,7 @@ pub(super) fn end<'a>(identity: &'a Identity, report: &Report, answered: &Answer
         stderr: noted(&report.stderr, report.cut.1),
         stdout_raw: (!is_json && !report.stdout.is_empty()).then(|| noted(&report.stdout, report.cut.0)),
         checks: Vec::new(),
+        changed: None,
         repeated: None,
     }
 }

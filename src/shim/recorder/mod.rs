@@ -6,6 +6,7 @@
 
 mod draft;
 mod evidence;
+mod memory;
 mod preflight;
 mod status;
 mod verification;
@@ -28,12 +29,13 @@ use crate::diagnosis::own::Own;
 use crate::diagnosis::reason::Happened;
 use crate::diagnosis::waiting::{self, Wait};
 use crate::diagnosis::{Diagnosis, bracket, reason};
-use crate::journal::record::{Begin, Identity, Outcome, SCHEMA, SmallEnd, Stall};
+use crate::journal::record::{Begin, Changed, Identity, Outcome, SCHEMA, SmallEnd, Stall};
 use crate::journal::redact::Redaction;
 use crate::journal::{Journal, log};
 use crate::node::stall::Snapshot;
 use crate::node::{Node, bounded, clock};
 use crate::settings::{Recording, Settings, signatures};
+use memory::Memory;
 
 /// When a delegate that has not ended is looked at.
 const SILENT: Duration = Duration::from_secs(10);
@@ -105,6 +107,13 @@ fn close_all_but(kept: i32) {
     }
 }
 
+/// What is to be told of a call, beside what it did.
+struct Told {
+    findings: Vec<Finding>,
+    diagnosis: Option<Diagnosis>,
+    changed: Option<Changed>,
+}
+
 /// What the helper has at hand.
 struct Recorder<'a> {
     node: Node,
@@ -152,6 +161,7 @@ impl Recorder<'_> {
     /// missing end.
     fn conclude(&self, before: Vec<Finding>) -> Option<()> {
         let circumstances = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
+        let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &circumstances);
         let (report, answered, snapshot) = self.wait_for_end()?;
         let wait = snapshot.as_ref().and_then(waiting::seen);
         let (findings, diagnosis) = match &report.happened {
@@ -161,9 +171,15 @@ impl Recorder<'_> {
             }
             None => self.verify(&report, before),
         };
+        let changed = diagnosis.as_ref().and_then(|_| memory.changed());
+        let diagnosis = diagnosis.map(|diagnosis| memory::told(changed.as_ref(), diagnosis));
+        let is_good = diagnosis.is_none();
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
-        self.end(circumstances, &report, findings, diagnosis, &answered);
+        self.end(circumstances, &report, Told { findings, diagnosis, changed }, &answered);
+        if is_good && self.subject.verb == Verb::Add {
+            memory.remember(&self.identity);
+        }
         Some(())
     }
 
@@ -267,14 +283,8 @@ impl Recorder<'_> {
         }
     }
 
-    fn end(
-        &self,
-        circumstances: Map<String, Value>,
-        report: &Report,
-        findings: Vec<Finding>,
-        diagnosis: Option<Diagnosis>,
-        answered: &Answered,
-    ) {
+    fn end(&self, circumstances: Map<String, Value>, report: &Report, told: Told, answered: &Answered) {
+        let Told { findings, diagnosis, changed } = told;
         let mut repeated = None;
         if self.request.environment.command == Verb::Status {
             match status::judge(&self.settings.journal.dir, &self.identity, report.outcome) {
@@ -299,6 +309,7 @@ impl Recorder<'_> {
         end.checks = findings;
         end.cause = diagnosis.as_ref().map(|diagnosis| diagnosis.cause.id().to_owned());
         end.diagnosis = diagnosis;
+        end.changed = changed;
         end.repeated = repeated;
         self.journal.append(&end, circumstances, &self.identity.id);
     }

@@ -1,0 +1,105 @@
+//! What has changed since the last good call: in the record, in `show`, and in the answer where it decides.
+
+use serde_json::{Value, json};
+
+use crate::network::{NAME, Network, Wrapping};
+use crate::world::{PLUGINS, World};
+
+/// A ptp network with this MTU and this subnet.
+fn network(mtu: u32, subnet: &str) -> Network {
+    let ipam = json!({"type": "host-local", "subnet": subnet});
+    Network::of(json!([{"type": "ptp", "mtu": mtu, "ipam": ipam}])).versions(&["1.0.0"])
+}
+
+/// A node on which an ADD of the network went well.
+fn after_a_good_call() -> (World, Value) {
+    let world = network(1400, "10.7.0.0/24").world("1.0.0", Wrapping::Whole);
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    assert_eq!(world.cnitool("del", NAME).run().status, 0);
+    let good = world.ends().remove(0);
+    (world, good)
+}
+
+/// An ADD that fails: the error, and its record.
+fn fail(world: &World) -> (String, Value) {
+    let (status, _, error) = world.cnitool("add", NAME).run().answer();
+    assert_eq!(status, 1, "{error}");
+    let end = world.ends().into_iter().rfind(|end| end["outcome"] != "ok").expect("a failure in the journal");
+    (error, end)
+}
+
+/// The names of what has changed, by the record.
+fn names(end: &Value) -> Vec<&str> {
+    end["changed"]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["what"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_configuration_that_has_become_invalid() {
+    let (world, good) = after_a_good_call();
+    world.configure(&network(1300, "10.7.0.0/33").list("1.0.0", Wrapping::Whole));
+    let (error, end) = fail(&world);
+    assert_eq!(names(&end), ["configuration: ipam", "configuration: mtu"]);
+    assert_eq!((&end["changed"]["id"], &end["changed"]["time"]), (&good["id"], &good["time"]));
+    let mtu = json!({"what": "configuration: mtu", "before": "1400", "now": "1300"});
+    assert_eq!(end["changed"]["changes"][1], mtu);
+    assert_eq!(end["cause"], "config-invalid");
+    let told = "; changed since the last good call: configuration: ipam, configuration: mtu; fix: ";
+    assert!(error.contains(told), "{error}");
+    let shown = world.cli(&["show", "last-failed"]).text();
+    assert!(shown.contains("\nchanged since the last good call, of "), "{shown}");
+    assert!(shown.contains("\n  configuration: mtu: 1400 -> 1300\n"), "{shown}");
+}
+
+#[test]
+fn a_binary_that_was_replaced_is_named_where_no_cause_is_known() {
+    let (world, _) = after_a_good_call();
+    world.sh(&format!("rm {PLUGINS}/ptp"));
+    world.write(&format!("{PLUGINS}/ptp"), "#!/bin/sh\necho '{\"code\": 7, \"msg\": \"no\"}'\nexit 1\n");
+    world.sh(&format!("chmod 755 {PLUGINS}/ptp"));
+    let (error, end) = fail(&world);
+    assert_eq!((names(&end), &end["cause"]), (vec!["binary of ptp"], &json!("unknown")));
+    let told = "[cniscope: unknown cause; changed since the last good call: binary of ptp; ruled out: ";
+    assert!(error.contains(told), "{error}");
+}
+
+#[test]
+fn a_cause_that_nothing_of_it_explains_is_told_without() {
+    let (world, _) = after_a_good_call();
+    world.sh("ip -n pod link add eth0 type veth peer name other");
+    world.configure(&network(1300, "10.7.0.0/24").list("1.0.0", Wrapping::Whole));
+    let (error, end) = fail(&world);
+    assert_eq!((names(&end), &end["cause"]), (vec!["configuration: mtu"], &json!("interface-exists")));
+    assert!(!error.contains("changed since"), "{error}");
+}
+
+#[test]
+fn without_a_good_call_nothing_is_compared() {
+    let world = network(1400, "10.7.0.0/24").world("1.0.0", Wrapping::Whole);
+    world.sh("ip -n pod link add eth0 type veth peer name other");
+    let (_, end) = fail(&world);
+    assert_eq!(end["changed"], Value::Null);
+    assert!(!world.cli(&["show", "last"]).text().contains("changed since"));
+}
+
+#[test]
+fn where_nothing_has_changed_that_is_said() {
+    let (world, good) = after_a_good_call();
+    world.sh("ip -n pod link add eth0 type veth peer name other");
+    let (_, end) = fail(&world);
+    assert_eq!(end["changed"], json!({"id": good["id"], "time": good["time"], "changes": []}));
+    assert!(world.cli(&["show", "last"]).text().contains("\n  nothing that is kept\n"));
+}
+
+#[test]
+fn without_a_place_for_it_calls_go_on() {
+    let world = network(1400, "10.7.0.0/24").world("1.0.0", Wrapping::Whole);
+    world.sh("rm -rf /var/lib/cniscope; : >/var/lib/cniscope");
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    let (_, end) = fail(&world);
+    assert_eq!((&end["cause"], &end["changed"]), (&json!("ipam-duplicate"), &Value::Null));
+}

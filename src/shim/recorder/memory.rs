@@ -1,0 +1,323 @@
+//! What has changed since the last good call: its facts are kept, and held against those of a call that fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::checks::subject::Subject;
+use crate::diagnosis::Diagnosis;
+use crate::diagnosis::catalogue::Cause;
+use crate::digest::sha256;
+use crate::journal::record::{Change, Changed, Identity};
+use crate::node::{Node, bounded, clock};
+use crate::settings::Settings;
+
+/// Where the last good calls are kept, one for each network and plugin.
+const FOLDER: &str = "/var/lib/cniscope/good";
+/// The most of them: networks may be made by tenants.
+const MOST: usize = 1024;
+/// How long reading one may take.
+const LIMIT: Duration = Duration::from_millis(20);
+/// While nothing changes, a good call is remembered this often.
+const AGAIN: Duration = Duration::from_mins(1);
+/// What is longer is kept as its hash.
+const LONGEST: usize = 256;
+/// Parts of a configuration that are different for every call.
+const OF_THE_CALL: [&str; 5] =
+    ["prevResult", "runtimeConfig", "args", "cni.dev/attachments", "cni.dev/valid-attachments"];
+/// What flanneld has for the node.
+const SUBNET_ENV: &str = "/run/flannel/subnet.env";
+
+/// For causes that are known, the beginnings of what explains them if it has changed.
+const EXPLAINS: &[(Cause, &[&str])] = &[
+    (Cause::PluginCrashed, &["binary"]),
+    (Cause::PluginNotExecutable, &["binary"]),
+    (Cause::CniVersionMismatch, &["binary", "configuration"]),
+    (Cause::ConfigInvalid, &["configuration"]),
+    (Cause::ChainOrderWrong, &["configuration"]),
+    (Cause::BridgeAddressConflict, &["configuration", SUBNET_ENV]),
+    (Cause::InterfaceMissing, &["configuration", "kernel"]),
+    (Cause::MtuInvalid, &["configuration", SUBNET_ENV]),
+    (Cause::KernelUnsupported, &["kernel", "binary"]),
+    (Cause::BpfFailed, &["kernel", "binary"]),
+    (Cause::IptablesFailed, &["kernel"]),
+    (Cause::SysctlFailed, &["kernel"]),
+];
+
+/// What a call depends on, by name.
+type Facts = BTreeMap<String, String>;
+
+/// A call that went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Good {
+    id: String,
+    time: String,
+    facts: Facts,
+}
+
+/// The facts of this call, and the last good one.
+#[derive(Debug)]
+pub(super) struct Memory {
+    path: PathBuf,
+    facts: Facts,
+    good: Option<Good>,
+}
+
+impl Memory {
+    /// Looks while the delegate works. `circumstances` are free of secrets.
+    pub(super) fn of(
+        node: &Node,
+        settings: &Settings,
+        subject: &Subject,
+        identity: &Identity,
+        circumstances: &Map<String, Value>,
+    ) -> Memory {
+        let of =
+            [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin].join("\n");
+        let path = Path::new(FOLDER).join(sha256(of.as_bytes()));
+        let (reader, read) = (node.clone(), path.clone());
+        let good =
+            bounded::run(LIMIT, move || serde_json::from_slice(&reader.read(&read, 1 << 20).ok()?).ok());
+        let facts = facts(node, settings, subject, identity, circumstances);
+        Memory { path, facts, good: good.flatten() }
+    }
+
+    /// What is not as it was. Nothing, if no good call is known.
+    pub(super) fn changed(&self) -> Option<Changed> {
+        let good = self.good.as_ref()?;
+        let names: BTreeSet<&String> = good.facts.keys().chain(self.facts.keys()).collect();
+        let change = |name: &String| {
+            let of = |facts: &Facts| facts.get(name).cloned().unwrap_or_default();
+            let (before, now) = (of(&good.facts), of(&self.facts));
+            (before != now).then(|| Change { what: name.clone(), before, now })
+        };
+        let changes = names.into_iter().filter_map(change).collect();
+        Some(Changed { id: good.id.clone(), time: good.time.clone(), changes })
+    }
+
+    /// Keeps a call that went well as the last one. That this is not possible changes nothing.
+    pub(super) fn remember(&self, identity: &Identity) {
+        let is_known = |good: &Good| {
+            let age =
+                clock::parse_rfc3339(&good.time).and_then(|time| SystemTime::now().duration_since(time).ok());
+            good.facts == self.facts && age.is_some_and(|age| age < AGAIN)
+        };
+        if self.good.as_ref().is_some_and(is_known) {
+            return;
+        }
+        let good = Good { id: identity.id.clone(), time: identity.time.clone(), facts: self.facts.clone() };
+        let Ok(content) = serde_json::to_vec(&good) else { return };
+        if self.good.is_none() {
+            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER);
+            forget(Path::new(FOLDER));
+        }
+        let new = self.path.with_extension(std::process::id().to_string());
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let written = options.open(&new).and_then(|mut file| file.write_all(&content));
+        if written.and_then(|()| std::fs::rename(&new, &self.path)).is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+    }
+}
+
+/// Makes room for one more.
+fn forget(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let dated = |entry: std::fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut kept: Vec<(SystemTime, PathBuf)> = entries.filter_map(dated).collect();
+    kept.sort();
+    for (_, path) in kept.iter().take((kept.len() + 1).saturating_sub(MOST)) {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn facts(
+    node: &Node,
+    settings: &Settings,
+    subject: &Subject,
+    identity: &Identity,
+    circumstances: &Map<String, Value>,
+) -> Facts {
+    let mut facts = Facts::new();
+    let mut put = |name: String, value: String| {
+        let value =
+            if value.len() > LONGEST { format!("sha256:{}", sha256(value.as_bytes())) } else { value };
+        facts.insert(name, value);
+    };
+    for (_, plugin) in subject.plugins() {
+        let file = subject.folders.iter().find_map(|folder| node.metadata(&folder.join(&plugin)).ok());
+        let described = file.and_then(|file| {
+            Some(format!("{} bytes, changed {}", file.size(), clock::rfc3339(file.modified().ok()?)))
+        });
+        put(format!("binary of {plugin}"), described.unwrap_or_default());
+    }
+    let config = circumstances.get("config").and_then(Value::as_object);
+    for (key, value) in config.into_iter().flatten().filter(|(key, _)| !OF_THE_CALL.contains(&key.as_str())) {
+        put(format!("configuration: {key}"), value.to_string());
+    }
+    if subject.plugin == "flannel" {
+        put(SUBNET_ENV.to_owned(), node.read_text(Path::new(SUBNET_ENV)).unwrap_or_default());
+    }
+    put("kernel".to_owned(), node.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default());
+    put("boot".to_owned(), identity.boot_id.clone());
+    put("cniscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    put("settings of cniscope".to_owned(), sha256(format!("{settings:?}").as_bytes()));
+    facts
+}
+
+/// Tells in a diagnosis what has changed, where that decides: where it explains the cause, or where none is known.
+pub(super) fn told(changed: Option<&Changed>, diagnosis: Diagnosis) -> Diagnosis {
+    let Some(changed) = changed else { return diagnosis };
+    let explaining = EXPLAINS.iter().find(|(cause, _)| *cause == diagnosis.cause).map(|(_, what)| *what);
+    let decides = |change: &&Change| match explaining {
+        Some(words) => words.iter().any(|word| change.what.starts_with(word)),
+        None => diagnosis.cause == Cause::Unknown,
+    };
+    let deciding: Vec<&Change> = changed.changes.iter().filter(decides).collect();
+    if deciding.is_empty() {
+        return diagnosis;
+    }
+    let names: Vec<&str> = deciding.iter().map(|change| change.what.as_str()).collect();
+    let since = format!("changed since the last good call: {}", names.join(", "));
+    let mut diagnosis = diagnosis;
+    diagnosis.summary = match diagnosis.cause {
+        Cause::Unknown => format!("{since}; {}", diagnosis.summary),
+        _ => format!("{}; {since}", diagnosis.summary),
+    };
+    let shown = |change: &&Change| {
+        let Change { what, before, now } = change;
+        format!("{what} has changed since the last good call, of {}: {before:?}, now {now:?}", changed.time)
+    };
+    diagnosis.evidence.extend(deciding.iter().map(shown));
+    diagnosis
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn diagnosis(cause: Cause, summary: &str) -> Diagnosis {
+        Diagnosis {
+            cause,
+            title: String::new(),
+            summary: summary.into(),
+            evidence: Vec::new(),
+            ruled_out: Vec::new(),
+            fix: Vec::new(),
+        }
+    }
+
+    fn changed(names: &[&str]) -> Changed {
+        let change = |name: &&str| Change { what: (*name).into(), before: "a".into(), now: "b".into() };
+        Changed { id: "1".into(), time: "T".into(), changes: names.iter().map(change).collect() }
+    }
+
+    #[test]
+    fn a_change_is_told_where_it_explains_the_cause_or_none_is_known() {
+        let both = changed(&["binary of x", "boot"]);
+        let table = [
+            (Cause::PluginCrashed, "it died; changed since the last good call: binary of x", 1),
+            (Cause::Unknown, "changed since the last good call: binary of x, boot; it died", 2),
+            (Cause::IpamExhausted, "it died", 0),
+            (Cause::ConfigInvalid, "it died", 0),
+        ];
+        for (cause, summary, lines) in table {
+            let told = told(Some(&both), diagnosis(cause, "it died"));
+            assert_eq!((told.summary.as_str(), told.evidence.len()), (summary, lines), "{cause}");
+        }
+        let plain = diagnosis(Cause::Unknown, "it died");
+        assert_eq!(told(None, plain.clone()), plain);
+        assert_eq!(told(Some(&changed(&[])), plain.clone()), plain);
+    }
+
+    #[test]
+    fn facts_are_those_of_the_network_and_not_of_the_call() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("bin")).unwrap();
+        std::fs::write(root.path().join("bin/bridge"), "ELF").unwrap();
+        let subject = Subject {
+            plugin: "bridge".into(),
+            folders: vec!["/none".into(), "/bin".into()],
+            config: json!({"ipam": {"type": "host-local"}}),
+            ..Subject::default()
+        };
+        let circumstances = json!({"config": {
+            "name": "n", "mtu": 1400, "long": "x".repeat(500), "prevResult": {}, "runtimeConfig": {}, "args": {},
+        }});
+        let identity: Identity = serde_json::from_value(json!({
+            "id": "1", "time": "", "node": "", "boot_id": "b", "pid": 1, "start_ticks": 1, "command": "ADD",
+            "container_id": "", "ifname": "", "netns": "", "pod_namespace": "", "pod_name": "", "network": "n",
+            "plugin": "bridge",
+        }))
+        .unwrap();
+        let node = Node::at(root.path());
+        let facts =
+            facts(&node, &Settings::default(), &subject, &identity, circumstances.as_object().unwrap());
+        let names: Vec<&str> = facts.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "binary of bridge",
+                "binary of host-local",
+                "boot",
+                "cniscope",
+                "configuration: long",
+                "configuration: mtu",
+                "configuration: name",
+                "kernel",
+                "settings of cniscope",
+            ]
+        );
+        assert!(facts["binary of bridge"].starts_with("3 bytes, changed 2"), "{facts:?}");
+        assert_eq!(
+            (facts["binary of host-local"].as_str(), facts["configuration: mtu"].as_str()),
+            ("", "1400")
+        );
+        assert!(facts["configuration: long"].starts_with("sha256:"));
+    }
+
+    #[test]
+    fn of_two_states_the_differences_are_told() {
+        let facts = |pairs: &[(&str, &str)]| -> Facts {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let good = Good {
+            id: "1".into(),
+            time: "T".into(),
+            facts: facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]),
+        };
+        let now = facts(&[("kernel", "7"), ("new", "y"), ("same", "s")]);
+        let memory = Memory { path: PathBuf::new(), facts: now, good: Some(good) };
+        let changes: Vec<[String; 3]> = memory
+            .changed()
+            .unwrap()
+            .changes
+            .into_iter()
+            .map(|one| [one.what, one.before, one.now])
+            .collect();
+        assert_eq!(changes, [["gone", "x", ""], ["kernel", "6", "7"], ["new", "", "y"]]);
+        assert_eq!(Memory { good: None, ..memory }.changed(), None);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..MOST {
+            let file = File::create(folder.path().join(number.to_string())).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(number as u64)).unwrap();
+        }
+        forget(folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST - 1);
+        assert!(!folder.path().join("0").exists());
+        forget(Path::new("/nowhere"));
+    }
+}

@@ -1,8 +1,7 @@
 //! What is attached to a sandbox: the links, addresses and default routes in its network namespace, and the node's ends
 //! of them.
 //!
-//! Netlink's socket belongs to the namespace in which it was made, so a thread is in the sandbox only as long as the
-//! questions take, and nothing of it is held open afterwards.
+//! Nothing of the sandbox is held open afterwards.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,7 +13,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 
 use super::Node;
-use super::links::{Link, LinkError, all, asking, by_index, by_name};
+use super::links::{Connections, Link, LinkError, all, bare_by_index, by_index, by_name};
 
 /// What there is of an attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +22,8 @@ pub struct Attached {
     pub inside: Vec<Link>,
     /// The default routes in the sandbox.
     pub defaults: Vec<DefaultRoute>,
-    /// The links of the node that are the other ends of those in the sandbox, or that were asked for by name. Bridges have
-    /// their addresses.
+    /// The links of the node that are the other ends of those in the sandbox, or that were asked for by name; with their
+    /// addresses, but for those other ends.
     pub outside: Vec<Link>,
 }
 
@@ -43,13 +42,15 @@ impl Node {
     /// # Errors
     /// If the network namespace cannot be entered, or the kernel cannot be asked.
     pub fn attached(&self, netns: &Path, names: &[&str]) -> Result<Attached, LinkError> {
-        let (inside, defaults) = asking(Some(netns), async |handle| {
-            let mut defaults = default_routes(&handle, AddressFamily::Inet).await?;
-            defaults.extend(default_routes(&handle, AddressFamily::Inet6).await?);
-            Ok((all(&handle).await?, defaults))
-        })?;
-        let outside = asking(None, async |handle| outside(&handle, &inside, names).await)?;
-        Ok(Attached { inside, defaults, outside })
+        let connections = Connections::new()?;
+        let (pod, own) = (connections.open(Some(netns))?, connections.open(None)?);
+        connections.ask(async {
+            let mut defaults = default_routes(&pod, AddressFamily::Inet).await?;
+            defaults.extend(default_routes(&pod, AddressFamily::Inet6).await?);
+            let inside = all(&pod).await?;
+            let outside = outside(&own, &inside, names).await?;
+            Ok(Attached { inside, defaults, outside })
+        })
     }
 }
 
@@ -57,7 +58,7 @@ async fn outside(handle: &Handle, inside: &[Link], names: &[&str]) -> Result<Vec
     let mut found: Vec<Link> = Vec::new();
     let peers = inside.iter().filter(|link| link.is_veth() && link.peer_is_elsewhere);
     for index in peers.filter_map(|link| link.lower) {
-        found.extend(by_index(handle, index).await?);
+        found.extend(bare_by_index(handle, index).await?);
     }
     for name in names.iter().collect::<BTreeSet<_>>() {
         if !found.iter().any(|link| link.name == **name) {

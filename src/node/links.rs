@@ -10,6 +10,7 @@ use rtnetlink::packet_core::ErrorMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::{Handle, LinkGetRequest};
+use tokio::runtime::Runtime;
 
 use super::{Node, netns};
 
@@ -123,6 +124,12 @@ pub(super) async fn by_index(handle: &Handle, index: u32) -> Result<Option<Link>
     with_addresses(handle, handle.link().get().match_index(index)).await
 }
 
+/// The link of this index, without its addresses.
+pub(super) async fn bare_by_index(handle: &Handle, index: u32) -> Result<Option<Link>, LinkError> {
+    let asked = handle.link().get().match_index(index).execute().try_next().await;
+    Ok(absent_is_none(asked)?.as_ref().map(read))
+}
+
 async fn with_addresses(handle: &Handle, asked: LinkGetRequest) -> Result<Option<Link>, LinkError> {
     let Some(message) = absent_is_none(asked.execute().try_next().await)? else { return Ok(None) };
     let mut link = read(&message);
@@ -157,23 +164,45 @@ pub(super) fn asking<T>(
     netns: Option<&Path>,
     ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>,
 ) -> Result<T, LinkError> {
-    let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
-    match netns {
-        Some(path) => netns::inside(path, || connected(ask)).map_err(|errno| in_netns(path, errno))?,
-        None if netns::is_astray() => Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
-        None => connected(ask),
-    }
+    let connections = Connections::new()?;
+    let handle = connections.open(netns)?;
+    connections.ask(ask(handle))
 }
 
-fn connected<T>(ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>) -> Result<T, LinkError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the filters above do.
-        let strict = rtnetlink::new_connection_with_strict_check();
-        let (connection, handle, _) = strict.or_else(|_| rtnetlink::new_connection())?;
-        tokio::spawn(connection);
-        ask(handle).await
-    })
+/// Connections to the kernel, which end together.
+pub(super) struct Connections {
+    runtime: Runtime,
+}
+
+impl Connections {
+    /// None yet.
+    pub(super) fn new() -> Result<Connections, LinkError> {
+        Ok(Connections { runtime: tokio::runtime::Builder::new_current_thread().enable_io().build()? })
+    }
+
+    /// One for the network namespace at `netns`, or else for this thread's own. A socket stays with the namespace in which
+    /// it was made: the thread itself is there for no longer than that takes.
+    pub(super) fn open(&self, netns: Option<&Path>) -> Result<Handle, LinkError> {
+        let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
+        let open = || {
+            let _inside = self.runtime.enter();
+            // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the callers do.
+            let strict = rtnetlink::new_connection_with_strict_check();
+            let (connection, handle, _) = strict.or_else(|_| rtnetlink::new_connection())?;
+            self.runtime.spawn(connection);
+            Ok(handle)
+        };
+        match netns {
+            Some(path) => netns::inside(path, open).map_err(|errno| in_netns(path, errno))?,
+            None if netns::is_astray() => Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
+            None => open(),
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask<T>(&self, question: impl Future<Output = T>) -> T {
+        self.runtime.block_on(question)
+    }
 }
 
 fn absent_is_none(

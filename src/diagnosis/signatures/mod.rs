@@ -177,6 +177,7 @@ const FILES: &[(&str, &str)] = &[
     ("calico", include_str!("calico.txt")),
     ("cilium", include_str!("cilium.txt")),
     ("cloud", include_str!("cloud.txt")),
+    ("common", include_str!("common.txt")),
     ("firewall", include_str!("firewall.txt")),
     ("ipam", include_str!("ipam.txt")),
     ("kubernetes", include_str!("kubernetes.txt")),

@@ -30,6 +30,9 @@ pub fn told(text: &str) -> Vec<Told> {
     told
 }
 
+/// Kinds of the Kubernetes API, where a plugin writes them in the singular.
+const KINDS: &[&str] = &["pod", "node", "namespace", "network-attachment-definition"];
+
 /// `pods "x" not found`: an object of the Kubernetes API, named by its resource in the plural.
 fn object_missing(text: &str) -> Option<Told> {
     const NOT_FOUND: &str = "\" not found";
@@ -39,8 +42,7 @@ fn object_missing(text: &str) -> Option<Told> {
     let start = before.rfind([' ', ':', '(', '"']).map_or(0, |at| at + 1);
     let resource = &before[start..];
     let kind = resource.split('.').next().unwrap_or_default();
-    let is_resource = kind.len() > 3
-        && kind.ends_with('s')
+    let is_resource = (KINDS.contains(&kind) || kind.len() > 3 && kind.ends_with('s'))
         && resource.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'-'));
     is_resource.then(|| Told {
         cause: Cause::ApiObjectMissing,
@@ -69,10 +71,11 @@ fn program_missing(text: &str) -> Option<Told> {
 fn ipv6_denied(text: &str) -> Option<Told> {
     const DENIED: &str = "permission denied";
     let end = text.rfind(DENIED)?;
-    let start = text[..end].rfind("add ip addr").or_else(|| text[..end].rfind("add addr"))?;
+    let start =
+        ["add ip addr", "add addr", "add ipv6"].iter().filter_map(|words| text[..end].rfind(words)).max()?;
     let is_ipv6 = text[start..end].split([' ', '"', '{', '(', ',', '/']).any(|word| {
         let word = word.trim_start_matches("ip:");
-        word == "version:6" || word.parse::<std::net::Ipv6Addr>().is_ok()
+        matches!(word, "version:6" | "ipv6") || word.parse::<std::net::Ipv6Addr>().is_ok()
     });
     is_ipv6.then(|| Told {
         cause: Cause::SysctlFailed,

@@ -43,7 +43,10 @@ const UNANSWERED: &[&str] = &[
     "proxy authentication",
     "request canceled",
     "broken pipe",
+    "force closed",
 ];
+/// The hosts in a request's address that stand for a unix socket, as Go's clients write it: any name would do.
+const SOCKET_HOSTS: &[&str] = &["dummy", "unix", "localhost"];
 /// An address is no longer than this.
 const MOST: usize = 200;
 
@@ -70,13 +73,14 @@ fn dialled(text: &str) -> Option<Told> {
 
 /// `/run/x/y.sock: connect: connection refused` in other words than Go's.
 fn socket_missing(text: &str) -> Option<Told> {
-    const REFUSED: &[&str] = &["no such file or directory", "connection refused", "connection reset"];
     let behind = text.rfind(".sock")? + ".sock".len();
-    let near = &text[behind..text.floor_char_boundary((behind + 60).min(text.len()))];
-    let end = REFUSED.iter().filter_map(|words| near.find(words).map(|at| at + words.len())).min()?;
+    let near = &text[behind..text.floor_char_boundary((behind + 80).min(text.len()))];
+    let why = UNANSWERED.iter().chain(&["no such file or directory"]);
+    let end = why.filter_map(|words| near.find(words).map(|at| at + words.len())).min()?;
     let start = text[..behind].rfind([' ', '"', '\'', '=']).map_or(0, |at| at + 1);
     let path = &text[start..behind];
-    path.contains('/').then(|| Told {
+    // In a URL the path's slashes are escaped.
+    (path.contains('/') || path.contains("%2f")).then(|| Told {
         cause: of_socket(path),
         rank: Rank::Decisive,
         span: Span { start, end: behind + end },
@@ -142,6 +146,11 @@ fn requested(text: &str) -> Option<Told> {
     if !UNANSWERED.iter().any(|words| near.contains(words)) {
         return None;
     }
-    let cause = if is_local { Cause::KubeconfigMissing } else { Cause::ApiserverUnreachable };
+    let host = text[start..api].trim_start_matches("http://");
+    let cause = match () {
+        () if is_local => Cause::KubeconfigMissing,
+        () if SOCKET_HOSTS.contains(&host) => Cause::AgentUnreachable,
+        () => Cause::ApiserverUnreachable,
+    };
     Some(Told { cause, rank: Rank::Word, span })
 }

@@ -142,7 +142,8 @@ fn an_endpoint_that_the_agent_refuses_is_told_whole() {
         unable to create endpoint: [PUT /endpoint/{id}][429] putEndpointIdTooManyRequests ";
     assert_eq!(direct, (1, String::new(), format!("{error}\n")));
     let id = worlds[1].place.end()["id"].clone();
-    let bracket = "[cniscope: unknown cause; ruled out: plugin-binary, config, netns, interface";
+    let bracket = "[cniscope: agent-refused: the network add-on's agent answers with a failure; \
+        fix: read the agent's log on this node at the time of the failure";
     let bracket = format!("{bracket}; see: cniscope show {}]", id.as_str().unwrap());
     let enriched = format!("plugin type=\"cniscope\" failed (add): {error}; {bracket}\n");
     assert_eq!(wrapped, (1, String::new(), enriched));

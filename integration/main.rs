@@ -19,6 +19,7 @@ mod dhcp;
 mod doctor;
 mod fail_open;
 mod failures;
+mod faults;
 mod flannel;
 mod image;
 mod journal;

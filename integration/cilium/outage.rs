@@ -80,6 +80,15 @@ const UNREACHABLE: &str = "unable to connect to Cilium agent: \
     failed to create cilium agent client after 30.000000 seconds timeout: Get \"http://localhost/v1/config\": \
     dial unix /var/run/cilium/cilium.sock: connect: no such file or directory\nIs the agent running?";
 
+/// What is added to its error.
+fn bracket(id: &str) -> String {
+    format!(
+        "[cniscope: agent-unreachable: the network add-on's agent on this node does not answer; \
+        fix: look at the add-on's Pod on this node: is it running and ready, how often did it restart, what does its log say; \
+        see: cniscope show {id}]"
+    )
+}
+
 #[test]
 fn the_error_of_add_stays_whole() {
     let (direct, wrapped) = (&OUTAGE.direct[ADD], &OUTAGE.wrapped[ADD]);
@@ -88,9 +97,7 @@ fn the_error_of_add_stays_whole() {
     let expected = json!({
         "code": 999,
         "msg": format!("plugin type=\"cilium-cni\" failed (add): {UNREACHABLE}"),
-        "details": format!(
-            "[cniscope: unknown cause; ruled out: plugin-binary, config, netns, interface; see: cniscope show {id}]"
-        ),
+        "details": bracket(id),
     });
     assert_eq!(wrapped.json(), expected);
     assert_eq!((direct.status, &direct.stderr), (1, &Vec::new()));
@@ -102,10 +109,8 @@ fn the_error_of_check_keeps_its_code_and_its_details() {
     let (direct, wrapped) = (&OUTAGE.direct[CHECK], &OUTAGE.wrapped[CHECK]);
     assert_eq!(direct.json(), json!({"code": 11, "msg": "DaemonDown", "details": UNREACHABLE}));
     let id = OUTAGE.end(CHECK)["id"].as_str().unwrap();
-    let bracket = format!(
-        "[cniscope: unknown cause; ruled out: plugin-binary, config, netns; see: cniscope show {id}]"
-    );
-    let expected = json!({"code": 11, "msg": "DaemonDown", "details": format!("{UNREACHABLE} {bracket}")});
+    let details = format!("{UNREACHABLE} {}", bracket(id));
+    let expected = json!({"code": 11, "msg": "DaemonDown", "details": details});
     assert_eq!(wrapped.json(), expected);
     assert_eq!((direct.status, wrapped.status), (1, 1));
 }
@@ -114,7 +119,7 @@ fn the_error_of_check_keeps_its_code_and_its_details() {
 fn the_record_tells_how_long_it_took_and_what_was_ruled_out() {
     let end = OUTAGE.end(ADD);
     let outcome = json!([end["outcome"], end["exit_status"], end["cause"]]);
-    assert_eq!(outcome, json!(["failed", 1, "unknown"]));
+    assert_eq!(outcome, json!(["failed", 1, "agent-unreachable"]));
     assert_eq!(end["error"], json!({"code": 999, "msg": UNREACHABLE, "details": ""}));
     assert_eq!(end["returned"], OUTAGE.wrapped[ADD].json());
     assert_eq!(

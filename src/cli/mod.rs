@@ -1,5 +1,6 @@
 //! For people: `cniscope VERB`, one file a verb.
 
+mod causes;
 mod doctor;
 mod explain;
 mod filter;
@@ -52,6 +53,8 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// List the causes that a diagnosis names
+    Causes(causes::Arguments),
     /// Examine this node now
     Doctor(doctor::Arguments),
     /// Say the cause of an error text
@@ -96,6 +99,7 @@ pub fn run() -> u8 {
     };
     let common = &arguments.common;
     let done = match &arguments.verb {
+        Verb::Causes(arguments) => causes::run(common, arguments),
         Verb::Doctor(arguments) => doctor::run(common, arguments),
         Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),

@@ -4,15 +4,13 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::wrap::wrapped;
+use super::wrap::hanging;
 use super::{BAD, HEADING, ODD, QUIET, escape};
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::explain::{Explanation, Failure};
 
 /// Where the second column begins.
 const COLUMN: usize = 13;
-/// A line is not broken into pieces shorter than this.
-const LEAST: usize = 24;
 /// More of the other failures are counted only.
 const OTHERS: usize = 12;
 
@@ -170,11 +168,6 @@ impl Whole<'_> {
 
     /// The text at this column and, where the terminal is too narrow, below it.
     fn hanging(&mut self, text: &str, column: usize, style: Style) -> io::Result<()> {
-        let room = self.width.map(|width| width.saturating_sub(column).max(LEAST));
-        for (position, line) in wrapped(text, room).iter().enumerate() {
-            let indent = if position == 0 { 0 } else { column };
-            writeln!(self.out, "{:indent$}{}{line}{}", "", style.render(), style.render_reset())?;
-        }
-        Ok(())
+        hanging(self.out, text, column, self.width, style)
     }
 }

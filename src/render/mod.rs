@@ -4,6 +4,7 @@
 //! (`anstream`). Text that comes from outside is escaped first.
 
 pub mod call;
+pub mod causes;
 pub mod escape;
 pub mod examination;
 pub mod explanation;

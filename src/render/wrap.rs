@@ -1,5 +1,32 @@
 //! Text that does not fit in one line of the terminal.
 
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+/// A line is not broken into pieces shorter than this.
+const LEAST: usize = 24;
+
+/// Ends a line in which something stands before this column with the text, and goes on at that column where the terminal is
+/// too narrow.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn hanging(
+    out: &mut dyn Write,
+    text: &str,
+    column: usize,
+    width: Option<usize>,
+    style: Style,
+) -> io::Result<()> {
+    let room = width.map(|width| width.saturating_sub(column).max(LEAST));
+    for (position, line) in wrapped(text, room).iter().enumerate() {
+        let indent = if position == 0 { 0 } else { column };
+        writeln!(out, "{:indent$}{}{line}{}", "", style.render(), style.render_reset())?;
+    }
+    Ok(())
+}
+
 /// The text in lines of at most `width` characters, broken at spaces. A word that is longer stands in a line of its own.
 #[must_use]
 pub fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {

@@ -9,6 +9,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "flannel's subnet file is missing or cut short",
         about: "flanneld writes /run/flannel/subnet.env when it has got a subnet for this node; without it the plugin knows no \
                 range. flanneld has not started, has no lease (often a missing podCIDR), or the file was lost with /run.",
+        texts: &["open /run/flannel/subnet.env: no such file or directory"],
         checks: &["flannel", "agent"],
         fix: &[
             safe("look why flanneld does not run on this node: its Pod's or unit's log says what it misses"),
@@ -30,6 +31,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the network add-on's agent on this node does not answer",
         about: "The plugin only hands the work to the add-on's agent, and its socket, port or file is not there or refuses. The \
                 agent is not running, is starting or restarting, or its folder is not mounted where the plugin looks.",
+        texts: &[
+            "dial unix /var/run/cilium/cilium.sock: connect: no such file or directory",
+            "stat /var/lib/calico/nodename: no such file or directory: check that the calico/node container is running",
+        ],
         checks: &["agent", "calico", "cilium", "runtime"],
         fix: &[
             safe(
@@ -51,6 +56,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the network add-on's agent answers with a failure",
         about: "The agent got the request and refused it or failed in it: it is not ready yet, limits its rate, cannot make the \
                 endpoint, or waits for a switch or a controller. The reason stands in the agent's own log.",
+        texts: &[
+            "unable to create endpoint: [PUT /endpoint/{id}][429] putEndpointIdTooManyRequests",
+            "timed out waiting for OVS port binding",
+        ],
         checks: &["agent", "cilium", "calico", "apiserver"],
         fix: &[
             safe("read the agent's log on this node at the time of the failure"),
@@ -70,6 +79,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "Pod addresses come from the cloud's network, and its API did not give one: a full cloud subnet, the \
                 limit of interfaces of this machine type, throttled requests, or missing rights of the node's role. \
                 The node itself is well, and others of the same cloud account may fail alike.",
+        texts: &[
+            "InsufficientFreeAddressesInSubnet: the specified subnet does not have enough free addresses",
+            "RequestLimitExceeded",
+        ],
         checks: &["agent", "ipam-pool"],
         fix: &[
             safe("read the add-on's log for the cloud's error code"),

@@ -10,6 +10,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "A file below /proc/sys does not exist, is read-only or not allowed for Pods. Often IPv6 is off on the node \
                 while the network has IPv6 addresses, a module such as br_netfilter is not loaded, or a Pod asks for an \
                 unsafe sysctl.",
+        texts: &[
+            "open /proc/sys/net/ipv6/conf/eth0/accept_dad: no such file or directory",
+            "failed to add IP addr 2001:db8::2/64 to \"eth0\": permission denied",
+        ],
         checks: &["sysctl", "kernel", "attachment"],
         fix: &[
             safe("look at the parameter that the text names: does it exist, may it be written"),
@@ -34,6 +38,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The add-on's eBPF part failed: the bpf filesystem is not mounted, the kernel's verifier rejects a program, a \
                 map cannot be pinned, or a tc or XDP program cannot be attached. \
                 Usually the kernel is older than the add-on needs, or built without an option.",
+        texts: &[
+            "BPF filesystem is not mounted",
+            "load program: permission denied: 71: R1 invalid mem access",
+        ],
         checks: &["cilium", "kernel", "limits"],
         fix: &[
             safe("see whether bpffs is mounted at /sys/fs/bpf, and seen by the add-on's Pod"),
@@ -49,6 +57,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the kernel lacks what the plugin needs",
         about: "The kernel knows no such link type, protocol or option: it was built without it, or its module is not \
                 installed. After a kernel upgrade without a reboot, modules of the running kernel may be gone from disk.",
+        texts: &[
+            "failed to create macvlan: operation not supported",
+            "address family not supported by protocol",
+        ],
         checks: &["kernel", "cilium"],
         fix: &[
             safe(
@@ -72,6 +84,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The kernel denies the plugin itself an operation: it does not run as root, lacks a capability such as \
                 CAP_NET_ADMIN, or SELinux, AppArmor or seccomp stops it. \
                 The file or link that the text names is the one to look at.",
+        texts: &[
+            "failed to create bridge \"cni0\": operation not permitted",
+            "open /var/lib/cni/networks/pods/lock: permission denied",
+        ],
         checks: &["kernel", "limits", "disk", "sysctl"],
         fix: &[
             safe("look for denials in the audit log: ausearch -m avc, dmesg"),
@@ -90,6 +106,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The plugin or the runtime cannot write its state: the file system of /var/lib/cni, /run or the logs is full, \
                 or out of inodes, or a quota is reached. \
                 A Pod's image or log is the usual cause.",
+        texts: &["write /var/lib/cni/networks/pods/10.1.0.5: no space left on device"],
         checks: &["disk"],
         fix: &[
             safe("find what fills it: df -h, df -i, du -x"),
@@ -106,6 +123,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a state file or folder is unusable",
         about: "A file of the plugin's or the runtime's state is corrupt, empty, of the wrong type or missing, or its file \
                 system is read-only or damaged. It often follows a power cut or a disk error.",
+        texts: &["open /var/lib/cni/networks/pods/lock: read-only file system", "input/output error"],
         checks: &["disk", "leftovers", "calico"],
         fix: &[
             safe("look at the path that the text names, and at dmesg for disk errors"),
@@ -127,6 +145,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the node is out of memory, processes, descriptors or watches",
         about: "The kernel refused a resource: memory, a process or thread, an open file, an inotify watch or socket \
                 buffers. Mostly one workload takes them all, or a limit is too low for the number of Pods.",
+        texts: &[
+            "fork/exec /opt/cni/bin/bridge: resource temporarily unavailable",
+            "too many open files",
+            "failed to add watch on \"/etc/cni/net.d\": no space left on device",
+        ],
         checks: &["limits"],
         fix: &[
             safe("find who takes it: memory and processes by cgroup, descriptors and watches by process"),
@@ -143,6 +166,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the sandbox failed outside of the network",
         about: "This is no CNI failure: the container runtime could not make or remove the sandbox, before or after the \
                 network. Its image, its name, its cgroup or the low-level runtime (runc, crun, kata) is the problem.",
+        texts: &[
+            "failed to create containerd task: OCI runtime create failed: runc create failed",
+            "failed to get sandbox image \"registry.k8s.io/pause:3.9\"",
+            "failed to reserve sandbox name",
+        ],
         checks: &["runtime", "limits", "disk"],
         fix: &[
             safe("read the runtime's log around this sandbox: journalctl -u containerd -u crio"),

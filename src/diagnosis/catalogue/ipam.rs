@@ -9,6 +9,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "no address is left in the pool",
         about: "Every address of the node's range, block or pool is held. Either as many Pods run as it has addresses, or \
                 addresses leaked: a DEL that never ran (a crash, a forced reboot) leaves an address that nobody uses.",
+        texts: &[
+            "no IP addresses available in range set: 10.244.0.1-10.244.0.254",
+            "No more IPs available",
+            "failed to assign an IP address to container",
+        ],
         checks: &["ipam-pool", "leftovers", "flannel", "cidr"],
         fix: &[
             safe("release addresses: delete Pods of this network on this node"),
@@ -23,6 +28,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the container already holds an address",
         about: "The store already has an allocation for this container and interface, so the plugin refuses a second one. An \
                 earlier ADD failed half-way without its DEL, or one network is attached twice under the same interface.",
+        texts: &["10.88.0.3 has been allocated to 0f1e, duplicate allocation is not allowed"],
         checks: &["ipam-pool", "leftovers", "config"],
         fix: &[
             safe("run DEL for the container, or delete its Pod, before it is added again"),
@@ -37,6 +43,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the address that was asked for is taken, reserved or outside the pool",
         about: "The Pod or the runtime asks for one particular address, and the pool cannot give it: somebody holds it, it is \
                 the gateway or reserved, or it lies outside the range. Other Pods of the network are not affected.",
+        texts: &["requested IP address 10.88.0.3 is not available in range set 10.88.0.1-10.88.255.254"],
         checks: &["ipam-pool", "config", "cidr"],
         fix: &[
             safe("ask for another address, or release this one"),
@@ -51,6 +58,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "no pool or Pod CIDR is there for this node",
         about: "The plugin has nothing to allocate from: the controller gave this node no podCIDR, or no pool is configured, \
                 enabled, or matches this node, namespace or Pod. New Pods cannot get an address until one is assigned.",
+        texts: &["no configured Calico pools", "node \"worker1\" pod cidr not assigned"],
         checks: &["config", "cidr", "agent", "ipam-pool"],
         fix: &[
             safe(
@@ -73,6 +81,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the service that hands out addresses does not answer",
         about: "The ipam plugin asks a daemon or a data store for an address (the DHCP daemon, AWS ipamd, azure-cns, etcd, \
                 whereabouts' lease) and gets no answer. The service is down, still starting, overloaded or locked.",
+        texts: &[
+            "error dialing DHCP daemon: dial unix /run/cni/dhcp.sock: connect: no such file or directory",
+            "dial tcp 127.0.0.1:50051: connect: connection refused",
+        ],
         checks: &["agent", "apiserver", "runtime", "ipam-pool"],
         fix: &[
             safe("see whether the IPAM's daemon runs on this node and read its log"),

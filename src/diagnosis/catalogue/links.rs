@@ -9,6 +9,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the bridge has another address than the network's gateway",
         about: "The bridge of the network exists with an address of another subnet. The node's Pod subnet changed while the \
                 old bridge stayed (a reset or a rejoined node), or two networks share one bridge name.",
+        texts: &["\"cni0\" already has an IP address different from 10.244.1.1/24"],
         checks: &["bridge", "flannel", "cidr"],
         fix: &[
             safe(
@@ -27,6 +28,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the bridge's name is held by something else, or the bridge is full",
         about: "A link with the bridge's name is no Linux bridge (a dummy, a veth, an Open vSwitch port), or it is one that \
                 takes no further port. A bridge holds 1023 ports, and keeps those of veths that leaked.",
+        texts: &[
+            "\"cni0\" already exists but is not a bridge",
+            "failed to connect \"veth1a2b\" to bridge cni0: exchange full",
+        ],
         checks: &["bridge", "attachment"],
         fix: &[
             safe("give the network another bridge name, or rename the link that holds it"),
@@ -43,6 +48,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "an interface of that name is already there",
         about: "The plugin wants to make an interface whose name is taken, in the Pod or on the host. An earlier ADD was left \
                 half-way, two networks ask for the same name in one Pod, or the veth of a dead sandbox stayed.",
+        texts: &[
+            "container veth name provided (eth0) already exists",
+            "failed to create macvlan: file exists",
+        ],
         checks: &["interface", "leftovers", "config"],
         fix: &[
             safe("run DEL for the container, or delete its Pod: the runtime makes a new sandbox"),
@@ -59,6 +68,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The kernel refuses to put the new interface on its parent, which something else owns already: a bond, a \
                 bridge, a macvlan where ipvlan is asked for (or the other way round), or an exclusive passthru. \
                  It does not go away by itself: the two cannot share the link.",
+        texts: &["failed to create ipvlan: device or resource busy"],
         checks: &["interface", "config"],
         fix: &[
             safe(
@@ -76,6 +86,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The parent, bridge, host device or Pod interface that the configuration names is not there. The link was \
                 renamed (another NIC, another kernel), the configuration was written for another node, or the interface \
                 went away during the call.",
+        texts: &["failed to lookup master \"eth1\": Link not found", "no such network interface"],
         checks: &["interface", "config", "kernel", "attachment", "overlay"],
         fix: &[
             safe(
@@ -94,6 +105,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a route cannot be added",
         about: "The kernel refuses a route for the Pod: it is there already, through another interface for instance, or its \
                 gateway cannot be reached from the address. Overlapping networks and a second default route are usual.",
+        texts: &[
+            "failed to add route '0.0.0.0/0 via 10.1.0.1 dev eth0': file exists",
+            "failed to add route '0.0.0.0/0 via 192.0.2.1 dev eth0': network is unreachable",
+        ],
         checks: &["cidr", "config", "attachment", "leftovers", "overlay"],
         fix: &[
             safe("compare the configuration's routes and gateway with the node's and the Pod's: ip route"),
@@ -110,6 +125,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the MTU is refused or does not fit the parent link",
         about: "The configured MTU is larger than the parent link or the encapsulation allows, or below the minimum of the \
                 address family (1280 for IPv6). The kernel or the plugin refuses it.",
+        texts: &[
+            "Invalid MTU (1500). The requested MTU for bond is bigger than that of the slave link",
+            "failed to set mtu to 9000: invalid argument",
+        ],
         checks: &["config", "bridge", "flannel", "overlay", "attachment"],
         fix: &[
             safe(
@@ -126,6 +145,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the sandbox's network namespace does not exist any more",
         about: "The runtime names a network namespace that is gone, or a path that is none. The sandbox died or was removed \
                 while the call was under way, the node rebooted, or the runtime and the plugin see different mounts.",
+        texts: &[
+            "failed to Statfs \"/proc/10435/ns/net\": no such file or directory",
+            "unknown FS magic on \"/var/run/netns/cni-0f1e\": 1021994",
+        ],
         checks: &["netns", "leftovers", "runtime"],
         fix: &[
             safe("delete the Pod: the runtime makes a new sandbox"),
@@ -142,6 +165,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the device for the Pod cannot be given",
         about: "The plugin got no usable hardware or virtual device: no VF is free, the device plugin passed no device ID, the \
                 driver refuses, or the device is still in another namespace. Pods without such a device are not affected.",
+        texts: &[
+            "SRIOV-CNI failed to load netconf: LoadConf(): VF pci addr is required",
+            "failed to configure VF \"failed to set vf 3 vlan configuration: invalid argument\"",
+        ],
         checks: &["interface", "kernel", "agent", "config"],
         fix: &[
             safe(

@@ -79,6 +79,8 @@ pub struct Entry {
     pub title: &'static str,
     /// What it means and how it comes about, in two or three sentences, for who is on call.
     pub about: &'static str,
+    /// Texts that tell it, as plugins write them.
+    pub texts: &'static [&'static str],
     /// The checks that can confirm it or rule it out.
     pub checks: &'static [&'static str],
     /// What to do, in order: what destroys something stands last.
@@ -143,6 +145,7 @@ pub const UNKNOWN: Entry = Entry {
     title: "the cause is not known",
     about: "Neither the text nor the node tells a cause. A guess would cost more than it helps, so none is made: what was \
             looked at and found to be well is named instead.",
+    texts: &[],
     checks: &[],
     fix: &[],
     verify: &["cniscope show last-failed", "journalctl -u kubelet -u containerd -u crio --since -10min"],

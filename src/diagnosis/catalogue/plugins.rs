@@ -10,6 +10,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The configuration names a plugin, or an ipam or chained plugin, that lies in none of the runtime's plugin \
                 folders. The network add-on's installer has not run or copies to another folder than the runtime \
                 reads, an upgrade removed the binary, or a stale configuration names a plugin of another add-on.",
+        texts: &["failed to find plugin \"bridge\" in path [/opt/cni/bin]"],
         checks: &["plugin-binary", "config", "runtime"],
         fix: &[
             safe("install the missing binary in a folder of CNI_PATH"),
@@ -28,6 +29,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The kernel refuses to start the plugin: no execute permission, a build for another architecture, a file that \
                 was cut short, a missing loader or C library, or a file that is being overwritten at this moment. The \
                 last one mends itself; the others stay until the binary is replaced.",
+        texts: &[
+            "fork/exec /opt/cni/bin/bridge: exec format error",
+            "/lib64/libc.so.6: version `GLIBC_2.34' not found",
+            "fork/exec /opt/cni/bin/bridge: text file busy",
+        ],
         checks: &["plugin-binary"],
         fix: &[
             safe("install the binary for this machine's architecture again, and give it mode 0755"),
@@ -42,6 +48,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the plugin died, or ended without a CNI error",
         about: "The plugin ended by a panic or a signal, or printed something that is no CNI answer. It is a bug in the \
                 plugin, a build that does not fit this CPU or kernel, or the kernel's out-of-memory killer.",
+        texts: &[
+            "netplugin failed with no error message",
+            "unexpected end of JSON input",
+            "panic: runtime error: invalid memory address or nil pointer dereference",
+        ],
         checks: &["plugin-binary", "config", "limits"],
         fix: &[
             safe("read what the plugin printed: cniscope show"),
@@ -57,6 +68,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "the plugin did not end in time",
         about: "The plugin was killed, or gave up, at a deadline, and the text does not say what it was waiting for. Usually \
                 it waits for a lock, an agent, the Kubernetes API or a slow disk; the record's stall snapshot tells which.",
+        texts: &["netplugin failed with no error message: signal: killed", "context deadline exceeded"],
         checks: &["plugin-binary", "agent", "calico", "cilium", "apiserver", "iptables", "limits", "disk"],
         fix: &[
             safe("see what the plugin was waiting for: cniscope show"),
@@ -75,6 +87,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The runtime finds no usable configuration in its CNI folder, so the node stays NotReady. The network add-on \
                 was never installed, its Pod on this node does not come up, or it writes to another folder than the \
                 runtime reads.",
+        texts: &[
+            "cni plugin not initialized",
+            "no networks found in /etc/cni/net.d",
+            "cni config uninitialized",
+        ],
         checks: &["config", "runtime", "agent"],
         fix: &[
             safe(
@@ -98,6 +115,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The plugin or libcni read the configuration and refuses it: broken JSON, a missing or unknown field, or a \
                 value that cannot be. It fails for every Pod of the network until the file, or the object that it is \
                 generated from, is corrected.",
+        texts: &[
+            "error parsing configuration list: invalid character",
+            "no IP ranges specified",
+            "invalid CIDR address: 10.244.0.0",
+        ],
         checks: &["config"],
         fix: &[
             safe("correct the configuration in /etc/cni/net.d, or where the network add-on takes it from"),
@@ -115,6 +137,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The configuration's cniVersion is one that a plugin of the list, or the runtime's library, does not speak, or \
                 a result cannot be converted to it. Typical after one side was upgraded: an old plugin binary with a new \
                 configuration, or no cniVersion at all, which means 0.1.0.",
+        texts: &[
+            "incompatible CNI versions; config is \"1.0.0\", plugin supports [\"0.3.1\" \"0.4.0\"]",
+            "unsupported CNI result version \"1.0.0\"",
+        ],
         checks: &["cni-version", "plugin-binary", "config"],
         fix: &[
             safe("upgrade the plugin that is too old for the configuration's cniVersion"),
@@ -129,6 +155,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         title: "a chained plugin runs where it cannot",
         about: "Plugins as portmap, bandwidth or tuning work on the result of the plugin before them, and got none. The \
                 plugin stands first in the list or alone in a .conf file, or the one before it made no interface.",
+        texts: &["Required prevResult missing", "must be called as chained plugin"],
         checks: &["config"],
         fix: &[
             safe("put the plugin behind the one that makes the interface"),

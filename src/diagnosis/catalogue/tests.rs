@@ -134,6 +134,19 @@ fn no_cause_hides_itself_or_unknown_and_none_that_hides_it() {
 }
 
 #[test]
+fn every_cause_is_told_by_the_texts_that_it_names() {
+    for entry in known() {
+        assert!(!entry.texts.is_empty(), "{}", entry.id);
+        for text in entry.texts {
+            for around in ["", "plugin type=\"x\" name=\"y\" failed (add): "] {
+                let cause = crate::diagnosis::reading::read(&format!("{around}{text}"), &[]).cause;
+                assert_eq!(cause, entry.cause, "{around}{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn texts_are_short_sentences_in_ascii() {
     for entry in entries() {
         let fixes = entry.fix.iter().map(|fix| fix.text);

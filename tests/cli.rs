@@ -92,6 +92,7 @@ fn help_is_no_error() {
     Usage: cniscope [OPTIONS] <COMMAND>
 
     Commands:
+      causes   List the causes that a diagnosis names
       doctor   Examine this node now
       explain  Say the cause of an error text
       journal  List calls
@@ -111,7 +112,7 @@ fn help_is_no_error() {
     Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
-    for verb in ["doctor", "explain", "journal", "show"] {
+    for verb in ["causes", "doctor", "explain", "journal", "show"] {
         let ran = Place::new().cli(&[verb, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
         assert!(ran.text().contains(&format!("Usage: cniscope {verb} [OPTIONS]")), "{}", ran.text());

@@ -1,6 +1,6 @@
 //! A real containerd, asked through CRI for the sandboxes of Pods whose network is wrapped.
 
-mod runtime;
+pub mod runtime;
 
 use std::fs;
 

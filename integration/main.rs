@@ -29,6 +29,7 @@ mod mounts;
 mod names;
 mod network;
 mod overlay;
+mod page;
 mod plugins;
 mod podman;
 mod readme;

@@ -51,6 +51,7 @@ fn what_the_readme_says_works() {
             "Put it on a node",
             "Put it on a node",
             "Examine a node",
+            "Examine a node",
             "Read the journal",
             "Switch it off, take it out",
             "Switch it off, take it out"
@@ -83,10 +84,13 @@ fn what_the_readme_says_works() {
     assert!(answer.contains("[cniscope: ipam-exhausted: 1 of 1 addresses used; fix: "), "{answer}");
 
     let told = world.sh(&script(4));
+    assert!(told.contains("cause: agent-unreachable, confidence high"), "{told}");
+
+    let told = world.sh(&script(5));
     assert!(told.contains("cause: ipam-exhausted"), "{told}");
 
-    world.sh(&script(5));
-    assert!(!is_recorded("del"), "switched off");
     world.sh(&script(6));
+    assert!(!is_recorded("del"), "switched off");
+    world.sh(&script(7));
     assert_eq!(world.sh(&format!("cat {FILE}")), LIST);
 }

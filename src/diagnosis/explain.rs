@@ -1,6 +1,6 @@
 //! The explanation of a text, which may be one error or a log with many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -120,18 +120,20 @@ pub fn explain_events(text: &str, own: &[Own]) -> Explanation {
 #[must_use]
 pub fn explain_pieces(pieces: &[Piece], own: &[Own]) -> Explanation {
     let mut failures: Vec<Failure> = Vec::new();
+    let mut places: HashMap<Likeness, usize> = HashMap::new();
     for piece in pieces {
         let mut reading = reading::read(&piece.text, own);
         if let Some((namespace, name)) = &piece.pod {
             reading.layers.namespace = Some(namespace.clone());
             reading.layers.pod = Some(name.clone());
         }
-        match failures.iter_mut().find(|failure| failure.is_like(&reading)) {
+        let place = *places.entry(Likeness::of(&reading)).or_insert(failures.len());
+        match failures.get_mut(place) {
             Some(failure) => failure.count += piece.count,
             None => failures.push(Failure::new(reading, &piece.text, piece.count)),
         }
     }
-    let causes: Vec<Cause> = failures.iter().map(|failure| failure.cause).collect();
+    let causes: HashSet<Cause> = failures.iter().map(|failure| failure.cause).collect();
     let is_hidden =
         |cause: Cause| causes.iter().any(|other| *other != cause && other.entry().hides.contains(&cause));
     // What is known stands before what is guessed, a cause before what follows from it, the frequent before the rare.
@@ -183,12 +185,24 @@ impl Failure {
         self.fix = diagnosis.fix;
         self.verify = self.cause.entry().verify;
     }
+}
 
-    /// Whether a reading is of the same failure: the same cause of the same plugin, or the same error of unknown cause.
-    fn is_like(&self, reading: &Reading) -> bool {
-        self.cause == reading.cause
-            && self.peeled.plugin == reading.layers.plugin
-            && (self.cause != Cause::Unknown || shape(&self.peeled.error) == shape(&reading.layers.error))
+/// What failures have in common that are the same one: the cause and the plugin, and the error where the cause is unknown.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Likeness {
+    cause: Cause,
+    plugin: Option<String>,
+    error: Option<String>,
+}
+
+impl Likeness {
+    fn of(reading: &Reading) -> Likeness {
+        let is_unknown = reading.cause == Cause::Unknown;
+        Likeness {
+            cause: reading.cause,
+            plugin: reading.layers.plugin.clone(),
+            error: is_unknown.then(|| shape(&reading.layers.error)),
+        }
     }
 }
 
@@ -228,3 +242,6 @@ fn shape(text: &str) -> String {
     }
     shape
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,7 @@ impl Whole<'_> {
     fn write(&mut self, explanation: &Explanation, is_here: bool) -> io::Result<()> {
         let failure = &explanation.first;
         self.title(failure)?;
+        writeln!(self.out)?;
         if failure.cause != Cause::Unknown {
             self.about(failure)?;
         }
@@ -74,7 +75,6 @@ impl Whole<'_> {
     }
 
     fn about(&mut self, failure: &Failure) -> io::Result<()> {
-        writeln!(self.out)?;
         write!(self.out, "  ")?;
         self.hanging(failure.cause.entry().about, 2, Style::new())?;
         writeln!(self.out)

@@ -307,3 +307,38 @@ pub(super) fn netns(text: &str) -> Option<String> {
     let is_netns = path.contains("netns/") || path.ends_with("/ns/net");
     is_netns.then(|| path.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wrapper_is_peeled_off_and_what_it_tells_is_kept() {
+        for wrapper in WRAPPERS {
+            // Every name stands for itself, but the verb, which is a word of CNI.
+            let around = wrapper.form.replace("{verb}", "add").replace("{_}", "any").replace(['{', '}'], "");
+            let around =
+                around.replace("namespaced", "namespace_pod").replace("\"pod\"", "\"pod_namespace\"");
+            let mut layers = Layers::default();
+            let cut = cut(&format!("{around}it rained"), &mut layers);
+            assert_eq!(cut.innermost, "it rained", "{around}");
+            let decisive =
+                if wrapper.is_of_network { "it rained".to_owned() } else { format!("{around}it rained") };
+            assert_eq!(cut.decisive, decisive, "{around}");
+            let told = [
+                ("{plugin}", &layers.plugin, "plugin"),
+                ("{network}", &layers.network, "network"),
+                ("{sandbox}", &layers.sandbox, "sandbox"),
+                ("{pod}", &layers.pod, "pod"),
+                ("{namespaced}", &layers.namespace, "namespace"),
+                ("{namespace}", &layers.namespace, "namespace"),
+            ];
+            for (name, kept, expected) in told.iter().filter(|(name, ..)| wrapper.form.contains(name)) {
+                assert_eq!(kept.as_deref(), Some(*expected), "{name} in {around}");
+            }
+            assert_eq!(layers.runtime.as_deref(), wrapper.runtime, "{around}");
+            let verb = if wrapper.form.contains("{verb}") { Some("ADD") } else { wrapper.verb };
+            assert_eq!(layers.verb.as_deref(), verb, "{around}");
+        }
+    }
+}

@@ -96,9 +96,11 @@ impl Found {
 
 /// What decides about an innermost error in lower case.
 fn judge(text: &str) -> Option<Found> {
-    let by_signature = signatures::all().iter().filter_map(|signature| {
-        let span = signature.fit(text)?;
-        Some(Found { cause: signature.cause, rank: signature.rank, span, signature: Some(signature) })
+    let by_signature = signatures::fitting(text).map(|(signature, span)| Found {
+        cause: signature.cause,
+        rank: signature.rank,
+        span,
+        signature: Some(signature),
     });
     let by_words = words::told(text).into_iter().map(|told| Found {
         cause: told.cause,

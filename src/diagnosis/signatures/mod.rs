@@ -3,9 +3,12 @@
 //! A signature is data. The files beside this one have one a line, by the family that says it, with the place that it
 //! was learned from: a file of the program's source, or a case of the corpus.
 
+mod grams;
+
 use std::sync::OnceLock;
 
 use super::catalogue::Cause;
+use grams::{Gram, Grams};
 
 #[cfg(test)]
 mod tests;
@@ -65,6 +68,8 @@ pub struct Signature {
     pub parts: Vec<String>,
     /// The same in lower case, and whether only one word stands before it.
     lower: Vec<(String, bool)>,
+    /// What a text has that it fits.
+    gram: Option<Gram>,
     /// Where it was learned.
     pub from: String,
 }
@@ -97,7 +102,8 @@ impl Signature {
                 lower.push((part.to_ascii_lowercase(), position > 0));
             }
         }
-        Signature { cause, rank, parts, lower, from: from.to_owned() }
+        let gram = lower.first().and_then(|(first, _)| grams::middle(first));
+        Signature { cause, rank, parts, lower, gram, from: from.to_owned() }
     }
 
     /// The last place where it fits a text in lower case.
@@ -193,6 +199,13 @@ const FILES: &[(&str, &str)] = &[
 pub fn all() -> &'static [Signature] {
     static ALL: OnceLock<Vec<Signature>> = OnceLock::new();
     ALL.get_or_init(|| FILES.iter().flat_map(|(_, content)| lines(content).filter_map(parse)).collect())
+}
+
+/// The signatures that fit a text in lower case, each with the last place where it does.
+pub fn fitting(text: &str) -> impl Iterator<Item = (&'static Signature, Span)> {
+    let grams = Grams::of(text);
+    let possible = all().iter().filter(move |signature| grams.may_have(signature.gram));
+    possible.filter_map(move |signature| Some((signature, signature.fit(text)?)))
 }
 
 /// The lines of a data file that hold a signature.

@@ -103,6 +103,21 @@ fn names_ids_paths_and_numbers_tell_nothing() {
 }
 
 #[test]
+fn what_cannot_fit_is_passed_over_and_nothing_else() {
+    // Some of them, since each is compared with all.
+    for signature in all().iter().step_by(9) {
+        let whole = own_text(signature).to_ascii_lowercase();
+        let (start, end) =
+            (whole.floor_char_boundary(whole.len() / 4), whole.floor_char_boundary(whole.len() * 3 / 4));
+        for text in [&whole, &whole[start..], &whole[..end], &whole[start..end]] {
+            let fitting: Vec<_> = fitting(text).collect();
+            let expected: Vec<_> = all().iter().filter_map(|one| Some((one, one.fit(text)?))).collect();
+            assert_eq!(fitting, expected, "{text}");
+        }
+    }
+}
+
+#[test]
 fn parts_stand_in_their_order_and_near_each_other() {
     assert_eq!(fitted(Rank::Exact, "one * two", "a one b two c"), Some("one b two"));
     assert_eq!(fitted(Rank::Exact, "one * two", "two one"), None);

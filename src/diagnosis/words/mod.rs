@@ -39,11 +39,13 @@ fn object_missing(text: &str) -> Option<Told> {
     let end = text.rfind(NOT_FOUND)?;
     let name = text[..end].rfind('"')?;
     let before = text[..name].strip_suffix(' ')?;
-    let start = before.rfind([' ', ':', '(', '"']).map_or(0, |at| at + 1);
+    let start = before.rfind([' ', ':', '(', '[', '"', '\'']).map_or(0, |at| at + 1);
     let resource = &before[start..];
     let kind = resource.split('.').next().unwrap_or_default();
-    let is_resource = (KINDS.contains(&kind) || kind.len() > 3 && kind.ends_with('s'))
-        && resource.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'-'));
+    // With its group behind it, it may be the kind.
+    let is_named = KINDS.contains(&kind) || kind.len() > 3 && (kind.ends_with('s') || resource.contains('.'));
+    let is_resource =
+        is_named && resource.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'-'));
     is_resource.then(|| Told {
         cause: Cause::ApiObjectMissing,
         rank: Rank::Exact,

@@ -70,6 +70,9 @@ fn an_object_of_the_api_is_named_by_its_resource() {
     for text in [
         r#"pods "nginx" not found"#,
         r#"nodes "node-1" not found"#,
+        r#"status 400: 'pods "nginx" not found'"#,
+        r#"WorkloadEndpoint.crd.projectcalico.org "WorkloadEndpoint(default/node-1)" not found"#,
+        r#"failed to get annotation: pod "shop/cart-1" not found"#,
         r#"with error: clusterinformations.crd.projectcalico.org "default" not found"#,
     ] {
         assert_eq!(causes(text), [Cause::ApiObjectMissing], "{text}");

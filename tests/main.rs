@@ -10,8 +10,8 @@
 
 mod answers;
 mod cli;
-mod cli_doctor;
 mod cli_causes;
+mod cli_doctor;
 mod cli_explain;
 mod cli_journal;
 mod cli_show;

@@ -83,8 +83,8 @@ const UNREACHABLE: &str = "unable to connect to Cilium agent: \
 /// What is added to its error.
 fn bracket(id: &str) -> String {
     format!(
-        "[cniscope: agent-unreachable: the network add-on's agent on this node does not answer; \
-        fix: look at the add-on's Pod on this node: is it running and ready, how often did it restart, what does its log say; \
+        "[cniscope: agent-unreachable: Cilium's agent has no socket /var/run/cilium/cilium.sock; \
+        fix: see why Cilium's agent does not serve its API on this node: its Pod here, and the last lines of its log; \
         see: cniscope show {id}]"
     )
 }

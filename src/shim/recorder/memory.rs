@@ -22,6 +22,10 @@ use crate::settings::Settings;
 const FOLDER: &str = "/var/lib/cniscope/good";
 /// The most of them: networks may be made by tenants.
 const MOST: usize = 1024;
+/// No file of them is larger, in bytes.
+const LARGEST: u64 = 1 << 20;
+/// How many digits of a hash stand in a name.
+const HASH: usize = 32;
 /// How long reading one may take.
 const LIMIT: Duration = Duration::from_millis(20);
 /// While nothing changes, a good call is remembered this often.
@@ -61,12 +65,12 @@ struct Good {
     facts: Facts,
 }
 
-/// The facts of this call, and the last good one.
+/// The facts of this call, beside those that are kept.
 #[derive(Debug)]
 pub(super) struct Memory {
-    path: PathBuf,
+    /// How the names of the network's and plugin's files begin; there is one, or two for a moment.
+    prefix: String,
     facts: Facts,
-    good: Option<Good>,
 }
 
 impl Memory {
@@ -78,19 +82,22 @@ impl Memory {
         identity: &Identity,
         circumstances: &Map<String, Value>,
     ) -> Memory {
-        let of =
-            [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin].join("\n");
-        let path = Path::new(FOLDER).join(sha256(of.as_bytes()));
-        let (reader, read) = (node.clone(), path.clone());
-        let good =
-            bounded::run(LIMIT, move || serde_json::from_slice(&reader.read(&read, 1 << 20).ok()?).ok());
-        let facts = facts(node, settings, subject, identity, circumstances);
-        Memory { path, facts, good: good.flatten() }
+        let of = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
+        let prefix = format!("{}-", &sha256(of.join("\n").as_bytes())[..HASH]);
+        Memory { prefix, facts: facts(node, settings, subject, identity, circumstances) }
     }
 
     /// What is not as it was. Nothing, if no good call is known.
     pub(super) fn changed(&self) -> Option<Changed> {
-        let good = self.good.as_ref()?;
+        let prefix = self.prefix.clone();
+        let good: Good = bounded::run(LIMIT, move || {
+            let newest = kept(Path::new(FOLDER), &prefix).pop()?.1;
+            serde_json::from_slice(&Node::this().read(&newest, LARGEST).ok()?).ok()
+        })??;
+        Some(self.since(&good))
+    }
+
+    fn since(&self, good: &Good) -> Changed {
         let names: BTreeSet<&String> = good.facts.keys().chain(self.facts.keys()).collect();
         let change = |name: &String| {
             let of = |facts: &Facts| facts.get(name).cloned().unwrap_or_default();
@@ -98,42 +105,53 @@ impl Memory {
             (before != now).then(|| Change { what: name.clone(), before, now })
         };
         let changes = names.into_iter().filter_map(change).collect();
-        Some(Changed { id: good.id.clone(), time: good.time.clone(), changes })
+        Changed { id: good.id.clone(), time: good.time.clone(), changes }
     }
 
     /// Keeps a call that went well as the last one. That this is not possible changes nothing.
+    ///
+    /// The facts' hash is in the file's name: while nothing changes, this is one look at its time.
     pub(super) fn remember(&self, identity: &Identity) {
-        let is_known = |good: &Good| {
-            let age =
-                clock::parse_rfc3339(&good.time).and_then(|time| SystemTime::now().duration_since(time).ok());
-            good.facts == self.facts && age.is_some_and(|age| age < AGAIN)
-        };
-        if self.good.as_ref().is_some_and(is_known) {
+        let folder = Path::new(FOLDER);
+        let facts = serde_json::to_vec(&self.facts).unwrap_or_default();
+        let path = folder.join(format!("{}{}", self.prefix, &sha256(&facts)[..HASH]));
+        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < AGAIN)) {
             return;
         }
         let good = Good { id: identity.id.clone(), time: identity.time.clone(), facts: self.facts.clone() };
         let Ok(content) = serde_json::to_vec(&good) else { return };
-        if self.good.is_none() {
-            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER);
-            forget(Path::new(FOLDER));
-        }
-        let new = self.path.with_extension(std::process::id().to_string());
+        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        let new = path.with_extension(std::process::id().to_string());
         let mut options = File::options();
         options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&new).and_then(|mut file| file.write_all(&content));
-        if written.and_then(|()| std::fs::rename(&new, &self.path)).is_err() {
+        if written.and_then(|()| std::fs::rename(&new, &path)).is_err() {
             let _ = std::fs::remove_file(&new);
+            return;
         }
+        for (_, other) in kept(folder, &self.prefix).into_iter().filter(|(_, other)| *other != path) {
+            let _ = std::fs::remove_file(other);
+        }
+        forget(folder);
     }
 }
 
-/// Makes room for one more.
-fn forget(folder: &Path) {
+/// The files whose names begin so, the oldest first.
+fn kept(folder: &Path, prefix: &str) -> Vec<(SystemTime, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of_prefix =
+        entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
     let dated = |entry: std::fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
-    let mut kept: Vec<(SystemTime, PathBuf)> = entries.filter_map(dated).collect();
+    let mut kept: Vec<(SystemTime, PathBuf)> = of_prefix.filter_map(dated).collect();
     kept.sort();
-    for (_, path) in kept.iter().take((kept.len() + 1).saturating_sub(MOST)) {
+    kept
+}
+
+/// Keeps no more than the most.
+fn forget(folder: &Path) {
+    let kept = kept(folder, "");
+    for (_, path) in kept.iter().take(kept.len().saturating_sub(MOST)) {
         let _ = std::fs::remove_file(path);
     }
 }
@@ -296,27 +314,21 @@ mod tests {
             facts: facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]),
         };
         let now = facts(&[("kernel", "7"), ("new", "y"), ("same", "s")]);
-        let memory = Memory { path: PathBuf::new(), facts: now, good: Some(good) };
-        let changes: Vec<[String; 3]> = memory
-            .changed()
-            .unwrap()
-            .changes
-            .into_iter()
-            .map(|one| [one.what, one.before, one.now])
-            .collect();
+        let memory = Memory { prefix: String::new(), facts: now };
+        let changes: Vec<[String; 3]> =
+            memory.since(&good).changes.into_iter().map(|one| [one.what, one.before, one.now]).collect();
         assert_eq!(changes, [["gone", "x", ""], ["kernel", "6", "7"], ["new", "", "y"]]);
-        assert_eq!(Memory { good: None, ..memory }.changed(), None);
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        for number in 0..MOST {
+        for number in 0..=MOST {
             let file = File::create(folder.path().join(number.to_string())).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(number as u64)).unwrap();
         }
         forget(folder.path());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST - 1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST);
         assert!(!folder.path().join("0").exists());
         forget(Path::new("/nowhere"));
     }

@@ -29,31 +29,34 @@ fn as_json(text: &str) -> Value {
 
 #[test]
 fn an_event_is_explained_with_evidence_fixes_and_the_next_command() {
-    let ran = Place::new().cli(&["explain", EVENT]);
+    let event = "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"0f1e\": \
+        plugin type=\"portmap\" name=\"pods\" failed (add): must be called as chained plugin";
+    let ran = Place::new().cli(&["explain", event]);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
     insta::assert_snapshot!(ran.text(), @r#"
-    cause: ipam-exhausted, confidence high
-    ADD of bridge failed: no address is left in the pool
+    cause: chain-order-wrong, confidence high
+    ADD of portmap failed: a chained plugin runs where it cannot
 
-      Every address of the node's range, block or pool is held. Either as many Pods run as it has addresses, or addresses leaked: a DEL that never ran (a crash, a forced reboot) leaves an address that nobody uses.
+      Plugins as portmap, bandwidth or tuning work on the result of the plugin before them, and got none. The plugin stands first in the list or alone in a .conf file, or the one before it made no interface.
 
-      evidence   the error's text has “no IP addresses available in range set”
-      fix 1      release addresses: delete Pods of this network on this node
-      fix 2      give the network a larger range
-      verify     cniscope doctor ipam-pool
-                 ls /var/lib/cni/networks/*
+      evidence   the error's text has “must be called as chained plugin”
+      fix 1      put the plugin behind the one that makes the interface
+      fix 2      turn a single .conf into a .conflist that has both plugins
+      fix 3      destructive: if the cached result of the Pod was lost, delete the Pod: a new sandbox is made
+      verify     cniscope doctor config
+                 grep -n '"type"' /etc/cni/net.d/*
 
     read as
       verb       ADD
-      plugin     bridge
+      plugin     portmap
       network    pods
       sandbox    0f1e
       runtime    containerd
-      error      no IP addresses available in range set: 10.244.7.1-10.244.7.6
+      error      must be called as chained plugin
 
     next
-      on the node: cniscope doctor ipam-pool flannel, or explain it there with --here
-      more of it: cniscope causes ipam-exhausted
+      on the node: cniscope doctor config, or explain it there with --here
+      more of it: cniscope causes chain-order-wrong
     "#);
 }
 

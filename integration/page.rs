@@ -104,7 +104,7 @@ fn section(case: &Case) -> String {
         error.of_network()
     );
     let shown = containerd.place.cli(&["show", "last-failed"]).text();
-    let cause = shown.split("\n\n").take(2).collect::<Vec<_>>().join("\n\n");
+    let told = shown.split("\n\n").take(2).collect::<Vec<_>>().join("\n\n");
     let mut doctor = containerd.machine.command(cniscope());
     let output = spawn(doctor.arg("doctor").args(case.checks)).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -115,7 +115,7 @@ fn section(case: &Case) -> String {
         case.heading,
         case.story,
         block(&event),
-        block(&cause),
+        block(&told),
         case.checks.join(" "),
         block(&doctor)
     )

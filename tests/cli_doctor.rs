@@ -330,6 +330,17 @@ fn wrong_usage_says_what_is_expected() {
         error(&["--watch", "-o", "json"]),
         "cniscope: --watch does not go with -o json, which is one document\n"
     );
+    let invalid = |address: &str, why: &str| {
+        format!(
+            "error: invalid value '{address}' for '--peers <ADDR>': {why}\n\nFor more information, try '--help'.\n"
+        )
+    };
+    assert_eq!(error(&["--peers", "10.244.2.0,worker-2"]), invalid("worker-2", "expected an IP address"));
+    assert_eq!(error(&["--peers", "ff02::1"]), invalid("ff02::1", "expected the address of one node"));
+    assert_eq!(
+        error(&["config", "--peers", "10.244.2.0"]),
+        "cniscope: --peers is for the check overlay, which is not among those named\n"
+    );
     let none = place.path("none");
     assert_eq!(error(&["--root", none.to_str().unwrap()]), "cniscope: --root PLACE/none is no folder\n");
 }

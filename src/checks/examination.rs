@@ -1,6 +1,7 @@
 //! An examination of the node: all checks, of every entry of its network configurations and of the node as such.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub event: Option<String>,
     /// The signatures of this node's owner, which such a text is read by.
     pub own: Vec<Own>,
+    /// The overlay's addresses of other nodes, which are asked whether they answer.
+    pub peers: Vec<IpAddr>,
     /// How long a check may take.
     pub limit: Duration,
 }
@@ -98,7 +101,10 @@ pub struct First {
 pub fn examine(node: &Node, plan: &Plan) -> Examination {
     let (time, started) = (SystemTime::now(), Instant::now());
     let folder = read(node, plan);
-    let subjects = folder.subjects(&plan.bin_folders);
+    let mut subjects = folder.subjects(&plan.bin_folders);
+    for subject in &mut subjects {
+        subject.peers.clone_from(&plan.peers);
+    }
     let wanted = |check: &&Check| plan.checks.is_empty() || plan.checks.iter().any(|name| name == check.name);
     let mut work = Vec::new();
     let mut about = Vec::new();

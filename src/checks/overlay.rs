@@ -1,18 +1,21 @@
 //! `overlay`: the tunnel by which Pods reach those of other nodes: its device, what the kernel knows of the other nodes
 //! behind it, and rules of the packet filter that drop its packets.
 //!
-//! Whether another node answers is not asked.
+//! Other nodes are asked whether they answer only where their addresses are given (`cniscope doctor --peers`).
 
+mod asked;
 #[cfg(test)]
 mod tests;
 
 use ipnetwork::IpNetwork;
 
+use asked::Asked;
+
 use super::Depth;
 use super::flannel::{self, SubnetEnv};
 use super::subject::{Origin, Subject};
 use crate::diagnosis::catalogue::Cause;
-use crate::diagnosis::finding::Finding;
+use crate::diagnosis::finding::{Finding, Status};
 use crate::node::Node;
 use crate::node::links::Link;
 use crate::node::tunnels::Peers;
@@ -31,6 +34,8 @@ struct Facts {
     peers: Option<Peers>,
     /// For each UDP port of a tunnel, the chains that drop its packets.
     dropped: Vec<(u16, Vec<String>)>,
+    /// What other nodes answer, or why they could not be asked; `None` where nobody was to be.
+    asked: Option<Result<Asked, String>>,
 }
 
 /// Whether the Pods may be behind an overlay: those of flannel, and whatever the node has.
@@ -45,7 +50,7 @@ pub fn fits(subject: &Subject) -> bool {
 
 /// Looks at it.
 #[must_use]
-pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
+pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     let links = match node.links() {
         Ok(links) => links,
         Err(error) => return Finding::skipped(error.to_string()),
@@ -58,6 +63,9 @@ pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
     ports.dedup();
     let drops = |port| node.chains_that_drop(port).map(|chains| (port, chains));
     facts.dropped = ports.into_iter().filter_map(drops).collect();
+    if !subject.peers.is_empty() {
+        facts.asked = Some(asked::ask(node, &facts, &subject.peers));
+    }
     judge(&facts)
 }
 
@@ -73,6 +81,17 @@ fn is_flannels(link: &Link) -> bool {
 }
 
 fn judge(facts: &Facts) -> Finding {
+    let seen = judge_seen(facts);
+    match &facts.asked {
+        None => seen,
+        Some(Ok(asked)) => asked::judge(asked, seen),
+        Some(Err(why)) if seen.status == Status::Ok => Finding::skipped(why),
+        Some(Err(why)) => seen.with("not_asked", why.as_str()),
+    }
+}
+
+/// What can be told without other nodes' help.
+fn judge_seen(facts: &Facts) -> Finding {
     let Some(first) = facts.devices().next() else { return without_device(facts) };
     let down = facts.devices().find(|device| !device.up).map(|device| {
         let name = &device.name;
@@ -121,12 +140,11 @@ fn without_device(facts: &Facts) -> Finding {
 fn of_peers(facts: &Facts) -> Option<Finding> {
     let peers = facts.peers.as_ref()?;
     let device = facts.devices().find(|device| is_flannels(device)).map_or("", |device| device.name.as_str());
-    let neighbour = |gateway| peers.neighbours.iter().find(|(address, _)| address == gateway);
     let mut lacking = Vec::new();
     for gateway in &peers.gateways {
-        match neighbour(gateway) {
+        match peers.mac_of(*gateway) {
             None => lacking.push(("neighbour entry", gateway)),
-            Some((_, mac)) if !peers.forwarded.contains(mac) => {
+            Some(mac) if peers.node_of(mac).is_none() => {
                 lacking.push(("forwarding (FDB) entry", gateway));
             }
             Some(_) => {}
@@ -134,7 +152,7 @@ fn of_peers(facts: &Facts) -> Option<Finding> {
     }
     let routed = |address| peers.gateways.contains(address);
     let unrouted =
-        peers.neighbours.iter().filter(|(address, mac)| !routed(address) && peers.forwarded.contains(mac));
+        peers.neighbours.iter().filter(|(address, mac)| !routed(address) && peers.node_of(mac).is_some());
     lacking.extend(unrouted.map(|(address, _)| ("route", address)));
     let (what, _) = lacking.first()?;
     let named: Vec<String> = lacking.iter().map(|(what, address)| format!("{what} of {address}")).collect();

@@ -1,6 +1,7 @@
 //! What a check is about: one call, or an entry of a conflist that doctor looks at.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -51,6 +52,8 @@ pub struct Subject {
     pub netns_override: bool,
     /// What the delegate has returned; `null` as long as it has not.
     pub result: Value,
+    /// The overlay's addresses of other nodes, which are to be asked whether they answer.
+    pub peers: Vec<IpAddr>,
 }
 
 impl Default for Subject {
@@ -66,6 +69,7 @@ impl Default for Subject {
             ifname: String::new(),
             netns_override: false,
             result: Value::Null,
+            peers: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ use crate::settings::signatures;
 const LIMIT: Duration = Duration::from_secs(4);
 /// How often `--watch` examines.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The check that asks other nodes.
+const ASKING: &str = "overlay";
+/// The most nodes that are asked at once.
+const MAX_PEERS: usize = 256;
 
 /// More of an event's text is not read.
 const MAX_EVENT: u64 = 1 << 20;
@@ -46,6 +52,9 @@ pub(super) struct Arguments {
     /// Text of a Pod's event, or of another error, to be explained with what is found; - reads standard input
     #[arg(long, value_name = "TEXT", conflicts_with = "one_line")]
     event: Option<String>,
+    /// Overlay addresses of other nodes, with ',' between them; each is asked by ICMP whether it answers up to the full MTU
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', value_parser = peer)]
+    peers: Vec<IpAddr>,
     /// Folder of the network configurations [default: the runtime's]
     #[arg(long, value_name = "DIR")]
     conf_dir: Option<PathBuf>,
@@ -71,6 +80,15 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
         let root = common.root.to_string_lossy();
         return Err(CliError::Usage(format!("--root {} is no folder", escape::line(&root))));
     }
+    let asks = arguments.checks.is_empty() || arguments.checks.iter().any(|check| check == ASKING);
+    if !arguments.peers.is_empty() && !asks {
+        return Err(CliError::Usage(format!(
+            "--peers is for the check {ASKING}, which is not among those named"
+        )));
+    }
+    if arguments.peers.len() > MAX_PEERS {
+        return Err(CliError::Usage(format!("--peers takes at most {MAX_PEERS} addresses")));
+    }
     let event = arguments.event.as_deref().map(text).transpose()?;
     let node = common.node();
     loop {
@@ -89,6 +107,16 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
         }
         std::thread::sleep(INTERVAL);
     }
+}
+
+/// An address that one node can have.
+fn peer(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "expected an IP address".to_owned())?;
+    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        return Err("expected the address of one node".to_owned());
+    }
+    Ok(address)
 }
 
 /// The text itself, or for `-` what stands on standard input.
@@ -117,6 +145,7 @@ fn plan(node: &Node, arguments: &Arguments, event: Option<String>) -> Plan {
         bin_folders: arguments.cni_path.as_deref().map_or(in_use.1, path::folders),
         event,
         own,
+        peers: arguments.peers.clone(),
         limit: LIMIT,
     }
 }

@@ -113,6 +113,7 @@ fn look(common: &Common, arguments: &Arguments, explanation: &Explanation) -> Ve
         bin_folders: path::folders(&arguments.cni_path),
         event: None,
         own: Vec::new(),
+        peers: Vec::new(),
         limit: LIMIT,
     };
     examine(&common.node(), &plan).findings

@@ -7,6 +7,7 @@
 pub mod attached;
 pub mod bounded;
 pub mod clock;
+pub mod echo;
 pub mod files;
 pub mod filesystems;
 pub mod firewall;
@@ -29,6 +30,7 @@ pub mod stall;
 pub mod tunnels;
 mod unix_sockets;
 pub mod usage;
+pub mod ways;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -24,8 +24,22 @@ pub struct Peers {
     pub gateways: Vec<IpAddr>,
     /// The addresses whose Ethernet address was put down for good.
     pub neighbours: Vec<(IpAddr, Mac)>,
-    /// The Ethernet addresses of which it is known behind which node they are.
-    pub forwarded: Vec<Mac>,
+    /// The Ethernet addresses of which it is known behind which node they are, with that node's address.
+    pub forwarded: Vec<(Mac, IpAddr)>,
+}
+
+impl Peers {
+    /// The Ethernet address of this address.
+    #[must_use]
+    pub fn mac_of(&self, address: IpAddr) -> Option<&Mac> {
+        self.neighbours.iter().find(|(one, _)| *one == address).map(|(_, mac)| mac)
+    }
+
+    /// The address of the node behind which an Ethernet address is.
+    #[must_use]
+    pub fn node_of(&self, mac: &Mac) -> Option<IpAddr> {
+        self.forwarded.iter().find(|(one, _)| one == mac).map(|(_, node)| *node)
+    }
 }
 
 impl Node {
@@ -50,7 +64,7 @@ impl Node {
                 }
             }
             for entry in neighbours(&handle, AddressFamily::Bridge, index).await? {
-                peers.forwarded.extend(destination(&entry).and(mac(&entry)));
+                peers.forwarded.extend(mac(&entry).zip(destination(&entry)));
             }
             Ok(peers)
         })

@@ -30,6 +30,7 @@ fn found(files: &[(&str, &str)], checks: &[&str]) -> Examination {
         bin_folders: vec!["/bin".into()],
         event: None,
         own: Vec::new(),
+        peers: Vec::new(),
         limit: Duration::from_mins(1),
     };
     examine(&Node::at(root.path()), &plan)

@@ -31,9 +31,13 @@ fn facts() -> Facts {
         peers: Some(Peers {
             gateways: vec![one, other],
             neighbours: vec![(one, vec![2; 6]), (other, vec![3; 6])],
-            forwarded: vec![vec![2; 6], vec![3; 6]],
+            forwarded: vec![
+                (vec![2; 6], "192.0.2.2".parse().unwrap()),
+                (vec![3; 6], "192.0.2.3".parse().unwrap()),
+            ],
         }),
         dropped: vec![(8472, Vec::new())],
+        asked: None,
     }
 }
 

@@ -165,6 +165,7 @@ pub(super) fn subject(request: &Request) -> Subject {
         ifname: lossy(&environment.ifname),
         netns_override: environment.netns_override,
         result: Value::Null,
+        peers: Vec::new(),
     }
 }
 

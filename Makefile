@@ -55,7 +55,8 @@ fuzz: setup-fuzz ## what comes from outside, at random: make fuzz SECONDS=600
 	@for target in explain stdin journal node; do \
 		mkdir -p fuzz/corpus/$$target && echo "fuzz: $$target, $(SECONDS) s" && \
 		fuzz/target/$(TARGET)/release/$$target -max_total_time=$(SECONDS) -max_len=16384 -timeout=5 -verbosity=0 \
-			-artifact_prefix=fuzz/found- fuzz/corpus/$$target || exit; \
+			-artifact_prefix=fuzz/found- fuzz/corpus/$$target >fuzz/target/$$target.log 2>&1 || \
+			{ cat fuzz/target/$$target.log; exit 1; }; \
 	done
 
 deny: setup-deny ## licences, bans and sources of the dependencies

@@ -39,7 +39,8 @@ struct Facts {
 /// Looks at what is used, and what may be.
 #[must_use]
 pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
-    let runtime = node.processes_named(&RUNTIMES).unwrap_or_default().into_iter().min_by_key(|one| one.pid);
+    let runtimes = node.processes_named(&RUNTIMES).unwrap_or_default().into_iter();
+    let runtime = runtimes.filter(|one| node.has_the_nodes_root(one.pid)).min_by_key(|one| one.pid);
     // What stands in a call's place is in the cgroup in which the runtime starts plugins.
     let own = subject.is_call().then(std::process::id);
     let in_cgroup = own.or(runtime.as_ref().map(|process| process.pid));

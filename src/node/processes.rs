@@ -88,12 +88,23 @@ impl Node {
         self.read_text("/proc/sys/kernel/random/boot_id".as_ref()).unwrap_or_default()
     }
 
+    /// Whether a process' files are the node's: one of a container has a root of its own. What cannot be told is taken for
+    /// one of the node.
+    #[must_use]
+    pub fn has_the_nodes_root(&self, pid: u32) -> bool {
+        // The kernel's link leads out of every root, which only its target's number is wanted of.
+        let of = |path: PathBuf| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        let process = of(self.root.join(format!("proc/{pid}/root/")));
+        process.is_none() || process == of(self.root.clone())
+    }
+
     /// The ids of all processes.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
         let names = self.list("/proc".as_ref(), 1 << 20).unwrap_or_default().names;
         names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect()
     }
+
     /// The first process found that has this file open for writing: while there is one, the file cannot be executed
     /// (ETXTBSY). `None` also where the descriptors of other processes cannot be seen.
     #[must_use]
@@ -159,6 +170,19 @@ mod tests {
         drop(writing);
         let _reading = std::fs::File::open(&path).unwrap();
         assert_eq!(Node::this().writer_of(&metadata), None);
+    }
+
+    #[test]
+    fn a_process_of_a_container_has_another_root() {
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [root, container] = [folders[0].path(), folders[1].path()];
+        for (pid, of) in [("7", root), ("8", container)] {
+            std::fs::create_dir_all(root.join("proc").join(pid)).unwrap();
+            std::os::unix::fs::symlink(of, root.join("proc").join(pid).join("root")).unwrap();
+        }
+        let node = Node::at(root);
+        assert_eq!([7, 8, 9].map(|pid| node.has_the_nodes_root(pid)), [true, false, true]);
+        assert!(Node::this().has_the_nodes_root(std::process::id()));
     }
 
     #[test]

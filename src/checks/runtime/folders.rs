@@ -108,8 +108,10 @@ impl Runtime {
 
     pub(super) fn configured(&self, node: &Node) -> Configured {
         let processes = node.process_ids().into_iter().filter_map(|pid| node.process(pid));
-        let process =
-            processes.filter(|one| self.processes.contains(&one.name.as_str())).min_by_key(|one| one.pid);
+        // A container may have a containerd of its own: kind's nodes have.
+        let is_of_the_node =
+            |one: &Process| self.processes.contains(&one.name.as_str()) && node.has_the_nodes_root(one.pid);
+        let process = processes.filter(is_of_the_node).min_by_key(|one| one.pid);
         let command_line = process.as_ref().map(|one| node.command_line(one.pid)).unwrap_or_default();
         let argument = config_argument(&command_line);
         let mut files = vec![argument.unwrap_or_else(|| PathBuf::from(self.config))];

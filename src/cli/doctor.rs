@@ -1,18 +1,15 @@
 //! `cniscope doctor`: examines the node.
 
-use std::ffi::OsString;
 use std::io::{Read as _, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
+use super::folders::Folders;
 use super::{CliError, Common, Outcome};
 use crate::checks::examination::{Examination, Plan, examine};
 use crate::checks::names;
-use crate::checks::runtime::folders;
-use crate::cni::path;
 use crate::diagnosis::finding::Status;
 use crate::node::{Node, bounded};
 use crate::render::examination::{self, Detail, View};
@@ -55,12 +52,8 @@ pub(super) struct Arguments {
     /// Overlay addresses of other nodes, with ',' between them; each is asked by ICMP whether it answers up to the full MTU
     #[arg(long, value_name = "ADDR", value_delimiter = ',', value_parser = peer)]
     peers: Vec<IpAddr>,
-    /// Folder of the network configurations [default: the runtime's]
-    #[arg(long, value_name = "DIR")]
-    conf_dir: Option<PathBuf>,
-    /// Folders of the plugins, with ':' between them [default: the runtime's]
-    #[arg(long, value_name = "DIRS")]
-    cni_path: Option<OsString>,
+    #[command(flatten)]
+    folders: Folders,
     /// How the findings are written
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -135,14 +128,13 @@ fn text(argument: &str) -> Result<String, CliError> {
 
 /// What is to be examined. Folders that are not told are those that the runtime uses now.
 fn plan(node: &Node, arguments: &Arguments, event: Option<String>) -> Plan {
-    let of = node.clone();
-    let in_use = bounded::run(LIMIT, move || folders::in_use(&of)).unwrap_or_else(folders::usual);
+    let (conf_dir, bin_folders) = arguments.folders.on(node, LIMIT);
     let of = node.clone();
     let own = bounded::run(LIMIT, move || signatures::of_node(&of).0).unwrap_or_default();
     Plan {
         checks: arguments.checks.clone(),
-        conf_dir: arguments.conf_dir.clone().unwrap_or(in_use.0),
-        bin_folders: arguments.cni_path.as_deref().map_or(in_use.1, path::folders),
+        conf_dir,
+        bin_folders,
         event,
         own,
         peers: arguments.peers.clone(),

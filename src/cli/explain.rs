@@ -1,13 +1,11 @@
 //! `cniscope explain`: the cause of an error text, with or without a node.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::folders::Folders;
 use super::{CliError, Common, Outcome};
 use crate::checks::examination::{Examined, Plan, examine};
-use crate::cni::path;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::explain::{self, Explanation, Failure};
 use crate::diagnosis::finding::Finding;
@@ -38,12 +36,8 @@ pub(super) struct Arguments {
     /// It happened on this node: run the checks that can tell more
     #[arg(long)]
     here: bool,
-    /// With --here: folder of the network configurations
-    #[arg(long, value_name = "DIR", default_value = "/etc/cni/net.d")]
-    conf_dir: PathBuf,
-    /// With --here: folders of the plugins, with ':' between them
-    #[arg(long, value_name = "DIRS", default_value = "/opt/cni/bin")]
-    cni_path: OsString,
+    #[command(flatten)]
+    folders: Folders,
     /// How the explanation is written
     #[arg(short, long, value_enum, default_value = "text")]
     output: Output,
@@ -107,16 +101,11 @@ fn look(common: &Common, arguments: &Arguments, explanation: &Explanation) -> Ve
             return Vec::new();
         }
     }
-    let plan = Plan {
-        checks,
-        conf_dir: arguments.conf_dir.clone(),
-        bin_folders: path::folders(&arguments.cni_path),
-        event: None,
-        own: Vec::new(),
-        peers: Vec::new(),
-        limit: LIMIT,
-    };
-    examine(&common.node(), &plan).findings
+    let node = common.node();
+    let (conf_dir, bin_folders) = arguments.folders.on(&node, LIMIT);
+    let plan =
+        Plan { checks, conf_dir, bin_folders, event: None, own: Vec::new(), peers: Vec::new(), limit: LIMIT };
+    examine(&node, &plan).findings
 }
 
 /// What was found about the node and, where the text names a plugin that is configured, about that plugin alone.

@@ -4,6 +4,7 @@ mod causes;
 mod doctor;
 mod explain;
 mod filter;
+mod folders;
 mod follow;
 mod journal;
 mod show;

@@ -1,51 +1,71 @@
-//! `apiserver`: whether the API server that the plugin's kubeconfig names can be reached from this node.
+//! `apiserver`: whether the API server that the plugin's kubeconfig names can be found, reached, trusted and asked from this node.
+
+#[cfg(test)]
+mod tests;
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
 
+use rustls::CertificateError;
+use rustls::pki_types::{ServerName, UnixTime};
 use serde_json::Value;
 
 use super::Depth;
+use super::credentials::spoken;
+use super::kubeconfig::{Kubeconfig, Server};
 use super::subject::Subject;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
-use crate::node::Node;
+use crate::node::https::{Failure, Question, Stage};
+use crate::node::names::Lookup;
+use crate::node::{Node, clock};
 
-/// How long all addresses together may take. The kernel repeats what was lost after a second, which is more than the evidence of
-/// a call may take.
+/// How long it may take after a call that failed. The kernel repeats what was lost after a second, which is more than the
+/// evidence of a call may take.
 const LIMIT: Duration = Duration::from_millis(700);
+/// How long it may take where somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 4;
+/// What every client may ask, and what is answered at once.
+const PATH: &str = "/version";
+const RESTART: &str = "restart the add-on's Pod on this node: it writes the kubeconfig again";
 
-/// Where the server of a kubeconfig is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Server {
-    /// A name or an address.
-    host: String,
-    port: u16,
+/// What came of looking for the server.
+#[derive(Debug, Clone, PartialEq)]
+enum Reached {
+    /// Its name has no address.
+    Unresolved(Lookup),
+    /// None of its addresses accepts; with what the last one said.
+    No(ErrorKind),
+    /// One of its addresses accepts, and is asked nothing, for this reason.
+    Accepts(SocketAddr, &'static str),
+    /// It answers with this status.
+    Answers(SocketAddr, u16),
+    /// It accepts, and there is no answer.
+    Fails(SocketAddr, Failure),
 }
 
-/// What came of looking for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Reached {
-    /// One of its addresses accepts.
-    Yes(SocketAddr),
-    /// None does; with what the last one said.
-    No(ErrorKind),
-    /// The name is not in /etc/hosts, and no resolver is asked.
-    NoAddress,
+#[derive(Debug)]
+struct Facts<'a> {
+    kubeconfig: &'a str,
+    server: &'a Server,
+    /// What of the kubeconfig was shown to it, in words.
+    shown: Option<&'static str>,
+    limit: Duration,
+    reached: Reached,
 }
 
 /// Whether the plugin has a kubeconfig.
 #[must_use]
 pub fn fits(subject: &Subject) -> bool {
-    kubeconfig(&subject.config).is_some()
+    path_of(&subject.config).is_some()
 }
 
 /// Where known plugins have it: Calico and whereabouts below `kubernetes`, Multus and others at the top.
-fn kubeconfig(config: &Value) -> Option<PathBuf> {
+fn path_of(config: &Value) -> Option<PathBuf> {
     let places = [
         &config["kubernetes"]["kubeconfig"],
         &config["kubeconfig"],
@@ -56,15 +76,15 @@ fn kubeconfig(config: &Value) -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-/// Connects to the server.
+/// Asks the server.
 #[must_use]
 pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
-    let Some(path) = kubeconfig(&subject.config) else {
+    let Some(path) = path_of(&subject.config) else {
         return Finding::skipped("the configuration names no kubeconfig");
     };
     let shown = path.display().to_string();
-    let content = match node.read_text(&path) {
-        Ok(content) => content,
+    let text = match node.read_text(&path) {
+        Ok(text) => text,
         Err(error) if error.is_missing() => {
             return Finding::fail(Cause::KubeconfigMissing, format!("{shown} does not exist"))
                 .fix("restart the add-on's Pod on this node: it writes the file again")
@@ -72,191 +92,259 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
         }
         Err(error) => return Finding::skipped(error.to_string()),
     };
-    let Some(server) = server(&content) else {
-        return Finding::skipped(format!("{shown} names no server")).with("kubeconfig", shown);
-    };
-    let reached = reach(node, &server);
-    judge(&shown, &server, &reached).with("kubeconfig", shown)
+    let limit = if subject.is_call() { LIMIT } else { PATIENCE };
+    of_kubeconfig(node, Kubeconfig { path: &path, text: &text }, limit).with("kubeconfig", shown)
 }
 
-/// `server: https://10.96.0.1:443` of the first cluster. A kubeconfig is YAML of a fixed form, or JSON, which has quotes.
-fn server(kubeconfig: &str) -> Option<Server> {
-    let lines = kubeconfig.lines().map(|line| line.trim().trim_start_matches("- "));
-    let url =
-        lines.filter_map(|line| line.trim_start_matches('"').strip_prefix("server")).find_map(|rest| {
-            let rest = rest.trim_start_matches('"').trim_start().strip_prefix(':')?;
-            Some(rest.trim().trim_end_matches(',').trim_matches(['"', '\'']))
-        })?;
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    let default = if scheme == "http" { 80 } else { 443 };
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
-        None => match authority.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
+fn of_kubeconfig(node: &Node, kubeconfig: Kubeconfig, limit: Duration) -> Finding {
+    let path = kubeconfig.path.display().to_string();
+    let Some(server) = kubeconfig.server() else {
+        return Finding::skipped(format!("{path} names no server"));
     };
-    let port = port.map_or(Some(default), |port| port.parse().ok())?;
-    (!host.is_empty()).then(|| Server { host: host.to_owned(), port })
+    if kubeconfig.has_proxy() {
+        return Finding::skipped(format!(
+            "{path} names a proxy on the way to its server, which is not asked"
+        ));
+    }
+    let (shown, reached) = reach(node, kubeconfig, &server, limit);
+    judge(&Facts { kubeconfig: &path, server: &server, shown, limit, reached })
 }
 
-fn reach(node: &Node, server: &Server) -> Reached {
+fn reach(
+    node: &Node,
+    kubeconfig: Kubeconfig,
+    server: &Server,
+    limit: Duration,
+) -> (Option<&'static str>, Reached) {
+    let until = Instant::now() + limit;
     let addresses = match server.host.parse() {
         Ok(address) => vec![address],
-        Err(_) => in_hosts(&node.read_text(Path::new("/etc/hosts")).unwrap_or_default(), &server.host),
+        // What finds the server late leaves the time to ask it.
+        Err(_) => match node.addresses(&server.host, limit / 2) {
+            Lookup::Found(addresses) => addresses,
+            other => return (None, Reached::Unresolved(other)),
+        },
     };
-    let each = LIMIT / u32::try_from(addresses.len().clamp(1, MAX_ADDRESSES)).unwrap_or(1);
-    let mut reached = Reached::NoAddress;
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let each = left() / u32::try_from(addresses.len().clamp(1, MAX_ADDRESSES)).unwrap_or(1);
+    let mut refusal = ErrorKind::TimedOut;
     for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        let address = SocketAddr::new(address, server.port);
-        match node.reach(address, each) {
-            Ok(()) => return Reached::Yes(address),
-            Err(error) => reached = Reached::No(error.kind()),
+        let at = SocketAddr::new(address, server.port);
+        match node.reach(at, each) {
+            Ok(()) => return ask(node, kubeconfig, server, at, left()),
+            Err(error) => refusal = error.kind(),
         }
     }
-    reached
+    (None, Reached::No(refusal))
 }
 
-/// The addresses of a name in `/etc/hosts` (hosts(5)).
-fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
-    let lines = hosts.lines().filter_map(|line| line.split('#').next());
-    lines
-        .filter_map(|line| {
-            let mut words = line.split_ascii_whitespace();
-            let address = words.next()?.parse().ok()?;
-            words.any(|alias| alias.eq_ignore_ascii_case(name)).then_some(address)
-        })
-        .collect()
+/// Asks over TLS, as whom the kubeconfig says. Nothing of it is shown to a server that cannot be verified.
+fn ask(
+    node: &Node,
+    kubeconfig: Kubeconfig,
+    server: &Server,
+    at: SocketAddr,
+    left: Duration,
+) -> (Option<&'static str>, Reached) {
+    let not_asked = |why| (None, Reached::Accepts(at, why));
+    if !server.has_tls || kubeconfig.is_insecure() {
+        return not_asked("the kubeconfig does not ask for its certificate");
+    }
+    if kubeconfig.is_ambiguous() {
+        return not_asked("the kubeconfig has several clusters or users");
+    }
+    let authorities = kubeconfig.authorities(node);
+    if authorities.is_empty() {
+        return not_asked("no certificate of its authority can be read");
+    }
+    let name = kubeconfig.tls_name().unwrap_or(&server.host).trim_end_matches('.').to_owned();
+    let Ok(name) = ServerName::try_from(name) else {
+        return not_asked("its name cannot stand in a certificate");
+    };
+    let (identity, token) = (kubeconfig.identity(node), kubeconfig.token(node));
+    let shown = match (&token, &identity) {
+        (Some(_), _) => Some("token"),
+        (None, Some(_)) => Some("client certificate"),
+        (None, None) => None,
+    };
+    let question = Question {
+        name,
+        host: server.authority(),
+        path: format!("{}{PATH}", server.path),
+        authorities,
+        identity,
+        token,
+    };
+    let reached = match node.get(at, question, left) {
+        Ok(status) => Reached::Answers(at, status),
+        Err(failure) => Reached::Fails(at, failure),
+    };
+    (shown, reached)
 }
 
-fn judge(kubeconfig: &str, server: &Server, reached: &Reached) -> Finding {
-    let Server { host, port } = server;
-    let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    // The server's address stands in no text that a tenant has written or got.
-    let of = format!("the API server that {kubeconfig} names");
-    let unreachable = |what: &str| {
-        Finding::fail(Cause::ApiserverUnreachable, format!("{of} {what}"))
+fn judge(facts: &Facts) -> Finding {
+    let finding = match &facts.reached {
+        Reached::Unresolved(lookup) => of_lookup(facts, lookup),
+        Reached::No(kind) => of_connection(facts, *kind),
+        Reached::Accepts(at, why) => accepted(facts.ok("accepts connections"), *at).with("not_asked", *why),
+        Reached::Answers(at, status) => accepted(of_answer(facts, *status), *at).with("status", *status),
+        Reached::Fails(at, failure) => accepted(of_failure(facts, failure), *at),
+    };
+    finding.with("server", facts.server.authority())
+}
+
+fn accepted(finding: Finding, at: SocketAddr) -> Finding {
+    finding.with("address", at.to_string())
+}
+
+impl Facts<'_> {
+    /// A sentence about the server, whose address stands in no text that a tenant has written or got.
+    fn says(&self, what: &str) -> String {
+        format!("the API server that {} names {what}", self.kubeconfig)
+    }
+
+    fn ok(&self, what: &str) -> Finding {
+        Finding::ok(self.says(what))
+    }
+
+    fn skipped(&self, what: &str) -> Finding {
+        Finding::skipped(self.says(what))
+    }
+
+    fn fail(&self, cause: Cause, what: &str) -> Finding {
+        Finding::fail(cause, self.says(what))
+    }
+
+    fn unreachable(&self, what: &str) -> Finding {
+        self.ways(self.fail(Cause::ApiserverUnreachable, what))
+    }
+
+    fn ways(&self, finding: Finding) -> Finding {
+        let ask = format!("ask it from this node: curl -k https://{}/readyz", self.server.authority());
+        finding
             .fix("see whether kube-proxy, or what stands for it, runs on this node, and whether the API server is up")
-            .fix(format!("ask it from this node: curl -k https://{at}/readyz"))
-    };
-    let finding = match reached {
-        Reached::Yes(_) => Finding::ok(format!("{of} accepts connections")),
-        Reached::NoAddress => {
-            Finding::skipped(format!("the server's name in {kubeconfig} is not in /etc/hosts"))
+            .fix(ask)
+    }
+
+    /// Of somebody who says nothing. A plugin waits longer than there is time for after a call.
+    fn silent(&self, what: &str) -> Finding {
+        let what = self.says(&format!("{what} within {} ms", self.limit.as_millis()));
+        if self.limit < PATIENCE {
+            Finding::warn(what).explains(Cause::ApiserverUnreachable)
+        } else {
+            Finding::fail(Cause::ApiserverUnreachable, what)
         }
-        Reached::No(ErrorKind::ConnectionRefused) => unreachable("refuses connections"),
-        Reached::No(ErrorKind::TimedOut) => {
-            unreachable(&format!("does not answer within {} ms", LIMIT.as_millis()))
-        }
-        Reached::No(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
-            unreachable("has an address to which this node has no route")
-        }
-        Reached::No(other) => Finding::skipped(format!("{of} cannot be asked: {other}")),
-    };
-    finding.with("server", at)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnosis::finding::Status;
-    use serde_json::json;
-    use std::net::TcpListener;
-
-    #[test]
-    fn the_server_is_read() {
-        let table = [
-            ("clusters:\n- cluster:\n    server: https://10.96.0.1:443\n", Some(("10.96.0.1", 443))),
-            ("    server: https://[fd00:10:96::1]:6443\n", Some(("fd00:10:96::1", 6443))),
-            ("- server: \"https://api.example.org\"\n", Some(("api.example.org", 443))),
-            ("  \"server\": \"http://127.0.0.1/path\",\n", Some(("127.0.0.1", 80))),
-            ("certificate-authority-data: server\n", None),
-            ("server: 10.96.0.1\n", None),
-            ("server: https://a:b\n", None),
-            ("server: https://:443\n", None),
-            ("", None),
-        ];
-        for (kubeconfig, expected) in table {
-            let found = server(kubeconfig);
-            let found = found.as_ref().map(|server| (server.host.as_str(), server.port));
-            assert_eq!(found, expected, "{kubeconfig}");
+fn of_lookup(facts: &Facts, lookup: &Lookup) -> Finding {
+    let ways = |finding: Finding| {
+        let host = &facts.server.host;
+        finding
+            .fix("see which name servers /etc/resolv.conf names on this node, and whether they are up")
+            .fix(format!("look the name up on this node: getent hosts {host}"))
+    };
+    let fails = |what: &str| ways(facts.fail(Cause::ApiserverUnreachable, what));
+    let listed = |servers: &[SocketAddr]| servers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match lookup {
+        Lookup::Found(_) => facts.skipped("has a name that resolves"),
+        Lookup::NoAddress(at) => {
+            fails("has a name that does not resolve").with("name_servers", listed(&[*at]))
         }
-    }
-
-    #[test]
-    fn names_are_looked_up_in_the_hosts_file() {
-        let hosts =
-            "127.0.0.1 localhost\n10.0.0.5\tapi API.example.org # the balancer\n# 10.0.0.6 api\njunk api\n";
-        assert_eq!(in_hosts(hosts, "api.example.org"), ["10.0.0.5".parse::<IpAddr>().unwrap()]);
-        assert_eq!(in_hosts(hosts, "api").len(), 1);
-        assert!(in_hosts(hosts, "the").is_empty());
-    }
-
-    #[test]
-    fn states_of_the_server() {
-        let server = Server { host: "10.96.0.1".into(), port: 443 };
-        let fail = Some(Cause::ApiserverUnreachable);
-        let no = Reached::No;
-        let table = [
-            (Reached::Yes("10.96.0.1:443".parse().unwrap()), Status::Ok, None, "accepts connections"),
-            (no(ErrorKind::ConnectionRefused), Status::Fail, fail, "refuses connections"),
-            (no(ErrorKind::TimedOut), Status::Fail, fail, "does not answer within 700 ms"),
-            (
-                no(ErrorKind::NetworkUnreachable),
-                Status::Fail,
-                fail,
-                "has an address to which this node has no route",
-            ),
-            (no(ErrorKind::AddrInUse), Status::Skipped, None, "cannot be asked: address in use"),
-        ];
-        for (reached, status, cause, what) in table {
-            let finding = judge("/k", &server, &reached);
-            let summary = format!("the API server that /k names {what}");
-            assert_eq!((finding.status, finding.cause, finding.summary), (status, cause, summary));
-            assert_eq!(finding.evidence["server"], "10.96.0.1:443");
+        Lookup::Failed(at, what) => {
+            fails(&format!("has a name that does not resolve: {what}")).with("name_servers", listed(&[*at]))
         }
-        let finding = judge("/k", &server, &Reached::NoAddress);
-        assert_eq!(
-            (finding.status, finding.summary.as_str()),
-            (Status::Skipped, "the server's name in /k is not in /etc/hosts")
-        );
-    }
-
-    fn looked(config: Value, kubeconfig: Option<&str>) -> Finding {
-        let root = tempfile::tempdir().unwrap();
-        if let Some(content) = kubeconfig {
-            std::fs::write(root.path().join("k"), content).unwrap();
+        Lookup::Silent(servers) => {
+            ways(facts.silent("has a name, and no name server answers")).with("name_servers", listed(servers))
         }
-        let subject = Subject { config, ..Subject::default() };
-        assert!(fits(&subject));
-        look(&Node::at(root.path()), &subject, Depth::Full)
+        Lookup::NobodyToAsk(why) => facts.skipped(&format!("has a name that cannot be looked up: {why}")),
     }
+}
 
-    #[test]
-    fn a_server_is_really_asked() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let kubeconfig = format!("    server: https://{}\n", listener.local_addr().unwrap());
-        let calico = json!({"kubernetes": {"kubeconfig": "/k"}});
-        assert_eq!(looked(calico.clone(), Some(&kubeconfig)).status, Status::Ok);
-        drop(listener);
-        let finding = looked(calico, Some(&kubeconfig));
-        assert_eq!(finding.summary, "the API server that /k names refuses connections");
+fn of_connection(facts: &Facts, kind: ErrorKind) -> Finding {
+    match kind {
+        ErrorKind::ConnectionRefused => facts.unreachable("refuses connections"),
+        ErrorKind::TimedOut => {
+            facts.unreachable(&format!("does not answer within {} ms", facts.limit.as_millis()))
+        }
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
+            facts.unreachable("has an address to which this node has no route")
+        }
+        other => facts.skipped(&format!("cannot be asked: {other}")),
     }
+}
 
-    #[test]
-    fn what_is_missing_or_absurd_is_said() {
-        let multus = json!({"kubeconfig": "/k"});
-        let finding = looked(multus.clone(), None);
-        assert_eq!(
-            (finding.cause, finding.summary.as_str()),
-            (Some(Cause::KubeconfigMissing), "/k does not exist")
-        );
-        let finding = looked(multus.clone(), Some("\u{0}\u{1}"));
-        assert_eq!((finding.status, finding.summary.as_str()), (Status::Skipped, "/k names no server"));
-        let finding = looked(multus, Some(&"x".repeat(2 << 20)));
-        assert_eq!(finding.summary, "/k: is larger than 1048576 bytes");
-        let none = |config| fits(&Subject { config, ..Subject::default() });
-        assert!(!none(json!({})) && !none(json!({"kubeconfig": "__KUBECONFIG_FILEPATH__"})));
+fn of_answer(facts: &Facts, status: u16) -> Finding {
+    match (facts.shown, status) {
+        (Some(shown), 401) => {
+            let what = format!("does not accept the kubeconfig's {shown} (401)");
+            facts.fail(Cause::ApiserverDenied, &what).fix(RESTART)
+        }
+        // What the plugin itself asks for may be allowed all the same.
+        (Some(shown), 403) => {
+            let what =
+                facts.says(&format!("lets the kubeconfig's {shown} not even ask for its version (403)"));
+            Finding::warn(what)
+                .explains(Cause::ApiserverDenied)
+                .fix("apply the add-on's ClusterRole and ClusterRoleBinding again, of the version that runs")
+        }
+        _ => facts.ok("answers"),
+    }
+}
+
+fn of_failure(facts: &Facts, failure: &Failure) -> Finding {
+    match failure {
+        Failure::Silent(Stage::Connection) => of_connection(facts, ErrorKind::TimedOut),
+        Failure::Silent(Stage::Handshake) => {
+            facts.ways(facts.silent("accepts connections, and says nothing in TLS"))
+        }
+        Failure::Silent(Stage::Answer) => facts.ways(facts.silent("does not answer a question")),
+        Failure::Broken(Stage::Connection, kind) => of_connection(facts, *kind),
+        Failure::Broken(Stage::Handshake, _) => {
+            facts.unreachable("closes connections in the handshake of TLS")
+        }
+        Failure::Broken(Stage::Answer, _) => facts.unreachable("closes connections without an answer"),
+        Failure::NotHttp => facts.unreachable("does not speak HTTP"),
+        Failure::Tls(rustls::Error::InvalidCertificate(error)) => of_certificate(facts, error),
+        Failure::Tls(rustls::Error::InvalidMessage(_)) => facts.unreachable("does not speak TLS"),
+        Failure::Tls(error) => facts.skipped(&format!("cannot be asked over TLS: {error}")),
+        Failure::Question(why) => facts.skipped(&format!("cannot be asked: {why}")),
+    }
+}
+
+fn of_certificate(facts: &Facts, error: &CertificateError) -> Finding {
+    let fails = |what: &str| facts.fail(Cause::CertificateInvalid, what);
+    let apart = |one: &UnixTime, other: &UnixTime| {
+        spoken(Duration::from_secs(one.as_secs().abs_diff(other.as_secs())))
+    };
+    let said = |at: &UnixTime| {
+        clock::rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(at.as_secs().min(u64::from(u32::MAX))))
+    };
+    let look = "look at this node's clock first: timedatectl";
+    match error {
+        CertificateError::ExpiredContext { time, not_after } => {
+            fails(&format!("has a certificate that expired {} ago", apart(time, not_after)))
+                .fix(look)
+                .fix("renew it on the control plane: kubeadm certs check-expiration, kubeadm certs renew apiserver")
+                .with("now", said(time))
+                .with("not_after", said(not_after))
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            fails(&format!("has a certificate that is valid only in {}", apart(time, not_before)))
+                .fix(look)
+                .with("now", said(time))
+                .with("not_before", said(not_before))
+        }
+        // Clusters that are made again have the same name for an authority with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            fails("has a certificate of an authority that the kubeconfig does not know").fix(RESTART)
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            fails("has a certificate for other names than its own")
+                .fix("add the server's name to its certificate (kubeadm: apiServer.certSANs), or use one that is in it")
+                .with("names", presented.clone())
+        }
+        // What this client does not accept, the plugin may.
+        other => facts.skipped(&format!("has a certificate that cannot be verified here: {other}")),
     }
 }

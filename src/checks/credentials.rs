@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use time::{Date, Month, PrimitiveDateTime, Time};
 
+use super::kubeconfig::pairs;
+
 /// DER's tag of a certificate's version, which old ones lack.
 const VERSION: u8 = 0xa0;
 /// DER's tag of a date with two digits of the year.
@@ -28,16 +30,13 @@ pub struct Credentials {
     pub certificates: Vec<(&'static str, Validity)>,
 }
 
-/// Reads a kubeconfig. It is YAML of a fixed form, in which every credential stands on a line of its own.
+/// Reads a kubeconfig.
 #[must_use]
 pub fn parse(kubeconfig: &str) -> Credentials {
     let mut credentials = Credentials::default();
-    for line in kubeconfig.lines() {
-        let Some((key, value)) = line.trim().trim_start_matches("- ").split_once(':') else { continue };
-        let quotes = |letter: char| letter.is_whitespace() || "\"',".contains(letter);
-        let value = value.trim_matches(quotes);
+    for (key, value) in pairs(kubeconfig) {
         let certificate = |key: &'static str| Some((key, certificate(&base64(value)?)?));
-        match key.trim_matches(quotes) {
+        match key {
             "token" if !value.is_empty() => credentials.token = Some(token(value).unwrap_or_default()),
             "client-certificate-data" => {
                 credentials.certificates.extend(certificate("client-certificate-data"));

@@ -23,6 +23,7 @@ pub mod interface;
 pub mod ipam_pool;
 pub mod iptables;
 pub mod kernel;
+pub mod kubeconfig;
 pub mod leftovers;
 pub mod limits;
 pub mod netns;
@@ -183,7 +184,7 @@ pub const TABLE: &[Check] = &[
     },
     Check {
         name: "apiserver",
-        about: "the API server that the plugin's kubeconfig names: whether it accepts connections from this node",
+        about: "the API server that the plugin's kubeconfig names: resolves, connects, its certificate, its answer",
         fits: apiserver::fits,
         before: false,
         after: After::Always,

@@ -1,6 +1,8 @@
 //! `apiserver`: whether the API server that the plugin's kubeconfig names can be found, reached, trusted and asked from this node.
 
 #[cfg(test)]
+mod served;
+#[cfg(test)]
 mod tests;
 
 use std::io::ErrorKind;
@@ -342,9 +344,14 @@ fn of_certificate(facts: &Facts, error: &CertificateError) -> Finding {
         CertificateError::NotValidForNameContext { presented, .. } => {
             fails("has a certificate for other names than its own")
                 .fix("add the server's name to its certificate (kubeadm: apiServer.certSANs), or use one that is in it")
-                .with("names", presented.clone())
+                .with("names", presented.iter().map(|name| plain(name)).collect::<Vec<_>>())
         }
         // What this client does not accept, the plugin may.
         other => facts.skipped(&format!("has a certificate that cannot be verified here: {other}")),
     }
+}
+
+/// `DnsName("api.example.org")` or `IpAddress(10.96.0.1)`, as rustls prints names, without what is around them.
+fn plain(name: &str) -> &str {
+    name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')').trim_matches('"'))
 }

@@ -39,4 +39,5 @@ mod snapshot;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]
 mod support;
+mod waits;
 mod world;

@@ -4,9 +4,9 @@ TARGET   := $(shell rustc --print host-tuple)
 BINARY   := target/release/cniscope
 # One static binary that runs on any node. Static position-independent code costs 0.06 ms at every start, spent on
 # relocation; getrandom's fallback for old kernels is code that no supported kernel takes; and to ask a virtual CPU what it
-# can do costs sha2 more than it hashes in a call.
+# can do costs sha2 more than it hashes in a call. The linker's script keeps together what a call runs.
 STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getrandom_backend="linux_getrandom" \
-	--cfg sha2_backend="soft"
+	--cfg sha2_backend="soft" -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
 CARGO    := cargo
 export CARGO_TERM_COLOR ?= auto
 

@@ -23,9 +23,20 @@ const BRIDGE_CALLS: usize = 200;
 const ROUNDS: usize = 9;
 const AT_ONCE: usize = 64;
 
-/// Everything that can be switched off.
-const OFF: &str = r#"{"checks":{"plugin-binary":"off","config":"off","netns":"off","interface":"off","bridge":"off","ipam-pool":"off"},
-"enrich":false,"verify":false,"journal":{"record":"off"}}"#;
+/// Calls that fail, and texts that are explained.
+const FAILURES: usize = 50;
+const TEXTS: usize = 100;
+/// What a kubelet logs of a Pod without a network.
+const TEXT: &str = r#"E1121 09:14:07.123456 1017 pod_workers.go:1301] "Error syncing pod, skipping" err="failed to \"CreatePodSandbox\" for \"web-0_shop\" with CreatePodSandboxError: \"Failed to create sandbox for pod: rpc error: code = Unknown desc = failed to setup network for sandbox: plugin type=\\\"flannel\\\" failed (add): open /run/flannel/subnet.env: no such file or directory\"" pod="shop/web-0""#;
+
+/// Settings with everything off that can be.
+fn everything_off() -> String {
+    let checks: Vec<String> = cniscope::checks::names().map(|name| format!(r#""{name}":"off""#)).collect();
+    format!(
+        r#"{{"checks":{{{}}},"enrich":false,"verify":false,"journal":{{"record":"off"}}}}"#,
+        checks.join(",")
+    )
+}
 
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -38,7 +49,7 @@ fn main() {
     }
     fs::copy(built.join("noop"), bin.join("noop")).unwrap();
     let off = disk.path().join("off.json");
-    fs::write(&off, OFF).unwrap();
+    fs::write(&off, everything_off()).unwrap();
     world::enter(disk.path());
 
     let bench = Bench { root: root.to_owned(), built, bin, off, log: disk.path().join("wrapper.log") };
@@ -46,7 +57,9 @@ fn main() {
     bench.noop();
     bench.bridge();
     bench.at_once();
+    bench.failure();
     Bench::records();
+    bench.explain();
     bench.memory();
 }
 
@@ -89,11 +102,11 @@ impl Bench {
     fn noop(&self) {
         let ways = self.ways("noop");
         let mut times = Times::of(&ways);
+        let netns = world::pod("noop");
         for _ in 0..NOOP_CALLS {
             for (index, way) in ways.iter().enumerate() {
                 let config = entry("noop", way.wrapped, "");
-                let netns = Path::new("/proc/self/ns/net");
-                times.add(index, way.time(&self.call("ADD", "bench", netns, &config)));
+                times.add(index, way.time(&self.call("ADD", "bench", &netns, &config)));
             }
         }
         table(&format!("a no-op plugin, ADD, {NOOP_CALLS} calls each in turn"), &ways, &times);
@@ -157,9 +170,39 @@ impl Bench {
         println!();
     }
 
+    /// A pool that is full: evidence, diagnosis and the enriched error.
+    fn failure(&self) {
+        let ways: Vec<Way> =
+            self.ways("bridge").into_iter().filter(|way| way.name != "bash wrapper that logs").collect();
+        let mut times = Times::of(&ways);
+        let [holder, other] = ["holder", "other"].map(world::pod);
+        let rest = r#","bridge":"bench1","ipam":{"type":"host-local","subnet":"10.112.0.0/30"}"#;
+        let bare = entry("bridge", false, rest).replace("\"bench\"", "\"full\"");
+        ways[0].time(&self.call("ADD", "holder", &holder, &bare));
+        for _ in 0..FAILURES {
+            for (index, way) in ways.iter().enumerate() {
+                let config = entry("bridge", way.wrapped, rest).replace("\"bench\"", "\"full\"");
+                times.add(index, way.time_of_failure(&self.call("ADD", "other", &other, &config)));
+            }
+        }
+        table(&format!("bridge + host-local, ADD, pool full, {FAILURES} calls each in turn"), &ways, &times);
+    }
+
+    /// A text is read on a laptop as well.
+    fn explain(&self) {
+        let took = || {
+            let started = Instant::now();
+            let output = Command::new(self.cniscope()).args(["explain", TEXT]).output().unwrap();
+            assert!(String::from_utf8_lossy(&output.stdout).contains("subnet-env-missing"), "{output:?}");
+            measure::milliseconds(started.elapsed())
+        };
+        let median = median((0..TEXTS).map(|_| took()).collect());
+        println!("cniscope explain, a line of the kubelet's log: {median:.2} ms, median of {TEXTS}\n");
+    }
+
     /// Every call of this run has left its two records, once.
     fn records() {
-        let expected = 2 * (NOOP_CALLS + 2 * BRIDGE_CALLS + 2 * ROUNDS * AT_ONCE);
+        let expected = 2 * (NOOP_CALLS + 2 * BRIDGE_CALLS + 2 * ROUNDS * AT_ONCE + FAILURES);
         let started = Instant::now();
         // The end record may still be under way when the call has ended.
         while records_written() != expected && started.elapsed() < Duration::from_secs(5) {

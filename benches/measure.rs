@@ -62,6 +62,15 @@ impl Way {
         finish(child, self.name);
         started.elapsed()
     }
+
+    /// How long one call took that has to fail.
+    pub fn time_of_failure(&self, call: &Call) -> Duration {
+        let started = Instant::now();
+        let output = self.start(call).wait_with_output().unwrap();
+        let took = started.elapsed();
+        assert!(!output.status.success(), "{}: {output:?}", self.name);
+        took
+    }
 }
 
 /// Waits for a call that has to succeed.

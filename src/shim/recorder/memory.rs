@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -24,8 +24,8 @@ const FOLDER: &str = "/var/lib/cniscope/good";
 const MOST: usize = 1024;
 /// No file of them is larger, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// How many digits of a hash stand in a name.
-const HASH: usize = 32;
+/// How much of a file holds `{"of":"` and the hash.
+const START: usize = 72;
 /// How long reading one may take.
 const LIMIT: Duration = Duration::from_millis(20);
 /// While nothing changes, a good call is remembered this often.
@@ -60,6 +60,8 @@ type Facts = BTreeMap<String, String>;
 /// A call that went well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Good {
+    /// The hash of the facts. It stands first: the beginning of a file tells whether they are still the same.
+    of: String,
     id: String,
     time: String,
     facts: Facts,
@@ -68,8 +70,8 @@ struct Good {
 /// The facts of this call, beside those that are kept.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// How the names of the network's and plugin's files begin; there is one, or two for a moment.
-    prefix: String,
+    /// The file of the network and the plugin.
+    path: PathBuf,
     facts: Facts,
 }
 
@@ -83,17 +85,15 @@ impl Memory {
         circumstances: &Map<String, Value>,
     ) -> Memory {
         let of = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
-        let prefix = format!("{}-", &sha256(of.join("\n").as_bytes())[..HASH]);
-        Memory { prefix, facts: facts(node, settings, subject, identity, circumstances) }
+        let path = Path::new(FOLDER).join(sha256(of.join("\n").as_bytes()));
+        Memory { path, facts: facts(node, settings, subject, identity, circumstances) }
     }
 
     /// What is not as it was. Nothing, if no good call is known.
     pub(super) fn changed(&self) -> Option<Changed> {
-        let prefix = self.prefix.clone();
-        let good: Good = bounded::run(LIMIT, move || {
-            let newest = kept(Path::new(FOLDER), &prefix).pop()?.1;
-            serde_json::from_slice(&Node::this().read(&newest, LARGEST).ok()?).ok()
-        })??;
+        let path = self.path.clone();
+        let read = move || serde_json::from_slice(&Node::this().read(&path, LARGEST).ok()?).ok();
+        let good: Good = bounded::run(LIMIT, read)??;
         Some(self.since(&good))
     }
 
@@ -109,49 +109,55 @@ impl Memory {
     }
 
     /// Keeps a call that went well as the last one. That this is not possible changes nothing.
-    ///
-    /// The facts' hash is in the file's name: while nothing changes, this is one look at its time.
     pub(super) fn remember(&self, identity: &Identity) {
-        let folder = Path::new(FOLDER);
-        let facts = serde_json::to_vec(&self.facts).unwrap_or_default();
-        let path = folder.join(format!("{}{}", self.prefix, &sha256(&facts)[..HASH]));
-        let modified = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
-        if modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < AGAIN)) {
+        let of = sha256(&serde_json::to_vec(&self.facts).unwrap_or_default());
+        let known = Known::of(&self.path);
+        if known.as_ref().is_some_and(|known| known.is_fresh && known.start.contains(&of)) {
             return;
         }
-        let good = Good { id: identity.id.clone(), time: identity.time.clone(), facts: self.facts.clone() };
+        let good =
+            Good { of, id: identity.id.clone(), time: identity.time.clone(), facts: self.facts.clone() };
         let Ok(content) = serde_json::to_vec(&good) else { return };
-        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        let new = path.with_extension(std::process::id().to_string());
+        if known.is_none() {
+            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER);
+            forget(Path::new(FOLDER));
+        }
+        let new = self.path.with_extension(std::process::id().to_string());
         let mut options = File::options();
         options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&new).and_then(|mut file| file.write_all(&content));
-        if written.and_then(|()| std::fs::rename(&new, &path)).is_err() {
+        if written.and_then(|()| std::fs::rename(&new, &self.path)).is_err() {
             let _ = std::fs::remove_file(&new);
-            return;
         }
-        for (_, other) in kept(folder, &self.prefix).into_iter().filter(|(_, other)| *other != path) {
-            let _ = std::fs::remove_file(other);
-        }
-        forget(folder);
     }
 }
 
-/// The files whose names begin so, the oldest first.
-fn kept(folder: &Path, prefix: &str) -> Vec<(SystemTime, PathBuf)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let of_prefix =
-        entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
-    let dated = |entry: std::fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
-    let mut kept: Vec<(SystemTime, PathBuf)> = of_prefix.filter_map(dated).collect();
-    kept.sort();
-    kept
+/// What the beginning of a file tells.
+struct Known {
+    is_fresh: bool,
+    start: String,
 }
 
-/// Keeps no more than the most.
+impl Known {
+    /// Nothing, if there is none.
+    fn of(path: &Path) -> Option<Known> {
+        let options = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).clone();
+        let mut file = options.open(path).ok()?;
+        let age = file.metadata().ok()?.modified().ok()?.elapsed();
+        let mut start = [0; START];
+        file.read_exact(&mut start).ok()?;
+        let start = String::from_utf8_lossy(&start).into_owned();
+        Some(Known { is_fresh: age.is_ok_and(|age| age < AGAIN), start })
+    }
+}
+
+/// Makes room for one more.
 fn forget(folder: &Path) {
-    let kept = kept(folder, "");
-    for (_, path) in kept.iter().take(kept.len().saturating_sub(MOST)) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let dated = |entry: std::fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()));
+    let mut kept: Vec<(SystemTime, PathBuf)> = entries.filter_map(dated).collect();
+    kept.sort();
+    for (_, path) in kept.iter().take((kept.len() + 1).saturating_sub(MOST)) {
         let _ = std::fs::remove_file(path);
     }
 }
@@ -309,12 +315,13 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let good = Good {
+            of: String::new(),
             id: "1".into(),
             time: "T".into(),
             facts: facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]),
         };
         let now = facts(&[("kernel", "7"), ("new", "y"), ("same", "s")]);
-        let memory = Memory { prefix: String::new(), facts: now };
+        let memory = Memory { path: PathBuf::new(), facts: now };
         let changes: Vec<[String; 3]> =
             memory.since(&good).changes.into_iter().map(|one| [one.what, one.before, one.now]).collect();
         assert_eq!(changes, [["gone", "x", ""], ["kernel", "6", "7"], ["new", "", "y"]]);
@@ -323,12 +330,12 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        for number in 0..=MOST {
+        for number in 0..MOST {
             let file = File::create(folder.path().join(number.to_string())).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(number as u64)).unwrap();
         }
         forget(folder.path());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), MOST - 1);
         assert!(!folder.path().join("0").exists());
         forget(Path::new("/nowhere"));
     }

@@ -42,6 +42,10 @@ fn the_wrappers_of_every_runtime_are_peeled_off() {
             r#"{"runtime":"podman","verb":"ADD","network":"podman","namespace":"cart","pod":"cart","sandbox":"0f1e"}"#,
         ),
         (
+            "Error response from daemon: driver failed programming external connectivity on endpoint web (0f1e): it rained",
+            r#"{"runtime":"docker","verb":"ADD","sandbox":"0f1e"}"#,
+        ),
+        (
             r#"Failed to setup network for pod "cart-1_shop(7e9f)" using network plugins "cni": it rained; Skipping pod"#,
             r#"{"runtime":"docker","verb":"ADD","namespace":"shop","pod":"cart-1"}"#,
         ),

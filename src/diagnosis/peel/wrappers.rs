@@ -63,6 +63,10 @@ const WRAPPERS: &[Wrapper] = &[
     of("error adding network: ", None, "ADD"),
     of("error while adding to cni network: ", None, "ADD"),
     of("error deleting network: ", None, "DEL"),
+    // Docker's own network, and its hook
+    of("driver failed programming external connectivity on endpoint {_} ({sandbox}): ", DOCKER, "ADD"),
+    of("failed to create endpoint {_} on network {network}: ", DOCKER, "ADD"),
+    of("failed to add interface {_} to sandbox: ", DOCKER, "ADD"),
     // Multus
     network("multus: [{namespace}/{pod}/{_}]: "),
     network("multus: [{namespace}/{pod}]: "),

@@ -109,7 +109,9 @@ fn judge(text: &str) -> Option<Found> {
         signature: None,
     });
     by_signature.chain(by_words).max_by_key(|found| {
-        let length = found.signature.map_or(0, |signature| signature.parts.iter().map(String::len).sum());
+        let length = found.span.end - found.span.start;
+        let length =
+            found.signature.map_or(length, |signature| signature.parts.iter().map(String::len).sum());
         (found.rank, found.span.end, length)
     })
 }

@@ -180,6 +180,11 @@ fn a_failure_of_the_runtime_is_one_unless_it_holds_an_error_of_the_network() {
             Cause::RuntimeFailed,
         ),
         ("failed to reserve sandbox name \"a\": name \"a\" is reserved for \"b\"", Cause::RuntimeFailed),
+        (
+            "failed to start sandbox container: Error response from daemon: driver failed programming external connectivity on endpoint a (0f1e): Bind for 0.0.0.0:80 failed: port is already allocated",
+            Cause::PortConflict,
+        ),
+        ("write /sys/fs/cgroup/a/cgroup.subtree_control: no such file or directory", Cause::RuntimeFailed),
         (&format!("{hook}failed to lookup master \"wlan0\": Link not found"), Cause::InterfaceMissing),
     ]);
 }

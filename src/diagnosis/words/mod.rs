@@ -26,6 +26,7 @@ pub fn told(text: &str) -> Vec<Told> {
     let mut told = peers::told(text);
     told.extend(object_missing(text));
     told.extend(program_missing(text));
+    told.extend(link_exists(text));
     told.extend(ipv6_denied(text));
     told
 }
@@ -44,8 +45,11 @@ fn object_missing(text: &str) -> Option<Told> {
     let kind = resource.split('.').next().unwrap_or_default();
     // With its group behind it, it may be the kind.
     let is_named = KINDS.contains(&kind) || kind.len() > 3 && (kind.ends_with('s') || resource.contains('.'));
-    let is_resource =
-        is_named && resource.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'-'));
+    // A group has digits, `k8s.cni.cncf.io`; a resource has none.
+    let is_kind = kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_group =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    let is_resource = is_named && is_kind && resource.bytes().all(is_group);
     is_resource.then(|| Told {
         cause: Cause::ApiObjectMissing,
         rank: Rank::Exact,
@@ -53,20 +57,81 @@ fn object_missing(text: &str) -> Option<Told> {
     })
 }
 
-/// `exec: "iptables": executable file not found in $PATH`.
+/// How the shell, `nsenter` and Go say that a program is not there: (before its name, behind it).
+const PROGRAM_MISSING: &[(&str, &str)] = &[
+    ("\"", "\": executable file not found in"),
+    ("\"", "\": file does not exist"),
+    ("fork/exec ", ": no such file or directory"),
+    ("failed to execute ", ": no such file or directory"),
+    (" ", ": command not found"),
+    (" ", ": not found"),
+];
+
+/// `exec: "iptables": executable file not found in $PATH`, and others of [`PROGRAM_MISSING`].
 fn program_missing(text: &str) -> Option<Told> {
-    const NOT_FOUND: &str = "\": executable file not found in";
-    let end = text.rfind(NOT_FOUND)?;
-    let start = text[..end].rfind('"')? + 1;
-    let program = text[start..end].rsplit('/').next()?;
-    let cause = match program {
+    PROGRAM_MISSING.iter().find_map(|(before, behind)| {
+        let end = text.rfind(behind)?;
+        let start = text[..end].rfind(before)?;
+        let program = text[start + before.len()..end].rsplit('/').next()?;
+        let span = Span { start, end: end + behind.len() };
+        Some(Told { cause: of_program(program)?, rank: Rank::Decisive, span })
+    })
+}
+
+/// The cause that a program which cannot be run stands for. `None` for one that may be anybody's.
+fn of_program(program: &str) -> Option<Cause> {
+    Some(match program {
         "conntrack" => Cause::ConntrackFailed,
         "nft" | "ipset" | "ebtables" | "arptables" | "firewall-cmd" => Cause::IptablesFailed,
         name if name.starts_with("iptables") || name.starts_with("ip6tables") => Cause::IptablesFailed,
         "modprobe" => Cause::KernelUnsupported,
         _ => return None,
+    })
+}
+
+/// Kinds of links, and words for one.
+const LINKS: &[&str] = &[
+    "veth",
+    "vxlan",
+    "vlan",
+    "macvlan",
+    "ipvlan",
+    "macvtap",
+    "geneve",
+    "gre",
+    "ipip",
+    "tunnel",
+    "dummy",
+    "vrf",
+    "ifb",
+    "tap",
+    "netkit",
+    "link",
+    "interface",
+];
+/// What is done to a link that gives it its name.
+const NAMED: &[&str] =
+    &["add", "adding", "create", "creating", "make", "making", "rename", "renaming", "move"];
+/// What there may be on a link that exists too.
+const ON_LINKS: &[&str] =
+    &["route", "rule", "addr", "address", "neighbor", "neigh", "fdb", "qdisc", "filter", "map"];
+/// How far before its reason stands what was done.
+const DONE: usize = 120;
+
+/// `failed to add vxlan x: file exists`: a link of that name is already there.
+fn link_exists(text: &str) -> Option<Told> {
+    const EXISTS: &str = ": file exists";
+    let end = text.rfind(EXISTS)?;
+    let start = text.ceil_char_boundary(end.saturating_sub(DONE));
+    let has = |words: &[&str]| {
+        let mut done = text[start..end].split(|character: char| !character.is_ascii_alphanumeric());
+        done.any(|word| words.contains(&word))
     };
-    Some(Told { cause, rank: Rank::Decisive, span: Span { start, end: end + NOT_FOUND.len() } })
+    (has(LINKS) && has(NAMED) && !has(ON_LINKS)).then(|| Told {
+        cause: Cause::InterfaceExists,
+        rank: Rank::Word,
+        span: Span { start, end: end + EXISTS.len() },
+    })
 }
 
 /// An IPv6 address that the kernel denies: IPv6 is off on the node, or in the namespace.

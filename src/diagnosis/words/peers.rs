@@ -55,11 +55,16 @@ pub(super) fn told(text: &str) -> Vec<Told> {
     [dialled(text), socket_missing(text), looked_up(text), requested(text)].into_iter().flatten().collect()
 }
 
-/// `dial unix /run/x.sock: connect: …`, `dial tcp 10.96.0.1:443: …`: the last one of the text.
+/// What is done with a connection, as Go's `net` says it.
+const DONE: &[&str] =
+    &["dial unix ", "dial tcp ", "dial udp ", "read tcp ", "write tcp ", "read unix ", "write unix "];
+
+/// `dial unix /run/x.sock: connect: …`, `dial tcp 10.96.0.1:443: …`, `read tcp 10.0.0.1:4321->10.96.0.1:443: …`: the last
+/// one of the text.
 fn dialled(text: &str) -> Option<Told> {
-    let start = text.rfind("dial unix ").max(text.rfind("dial tcp ")).max(text.rfind("dial udp "))?;
-    let rest = text[start..].strip_prefix("dial ")?;
-    let (protocol, rest) = rest.split_once(' ')?;
+    let start = DONE.iter().filter_map(|done| text.rfind(done)).max()?;
+    let behind = start + text[start..].find(' ')? + 1;
+    let (protocol, rest) = text[behind..].split_once(' ')?;
     let rest = &rest[..rest.floor_char_boundary(MOST.min(rest.len()))];
     // `dial tcp: lookup …` is told by the look-up.
     let (peer, why) = rest.split_once(": ").unwrap_or((rest, ""));
@@ -67,7 +72,7 @@ fn dialled(text: &str) -> Option<Told> {
         return None;
     }
     let cause = if protocol == "unix" { of_socket(peer) } else { of_address(peer, text)? };
-    let end = start + "dial ".len() + protocol.len() + 1 + rest.len();
+    let end = behind + protocol.len() + 1 + rest.len();
     Some(Told { cause, rank: Rank::Decisive, span: Span { start, end } })
 }
 

@@ -25,6 +25,11 @@ fn who_does_not_answer_tells_the_cause() {
         ("dial tcp 169.254.169.254:80: i/o timeout", Cause::CloudApiFailed),
         ("dial tcp: lookup api.example.com on 192.0.2.53:53: no such host", Cause::ApiserverUnreachable),
         ("lookup ec2.eu-1.amazonaws.com on 192.0.2.53:53: no such host", Cause::CloudApiFailed),
+        (
+            "read tcp 192.0.2.1:4321->10.96.0.1:443: read: connection reset by peer",
+            Cause::ApiserverUnreachable,
+        ),
+        ("write unix @->/run/acme/agent.sock: write: broken pipe", Cause::AgentUnreachable),
         ("connect(5, AF=1 \"/run/acme/cni.sock\", 40): No such file or directory", Cause::AgentUnreachable),
     ];
     for (text, cause) in table {
@@ -73,6 +78,7 @@ fn an_object_of_the_api_is_named_by_its_resource() {
         r#"status 400: 'pods "nginx" not found'"#,
         r#"WorkloadEndpoint.crd.projectcalico.org "WorkloadEndpoint(default/node-1)" not found"#,
         r#"failed to get annotation: pod "shop/cart-1" not found"#,
+        r#"network-attachment-definitions.k8s.cni.cncf.io "side-net" not found"#,
         r#"with error: clusterinformations.crd.projectcalico.org "default" not found"#,
     ] {
         assert_eq!(causes(text), [Cause::ApiObjectMissing], "{text}");
@@ -95,6 +101,40 @@ fn a_program_that_is_not_there_tells_by_its_name() {
     assert_eq!(missing("nft"), [Cause::IptablesFailed]);
     assert_eq!(missing("conntrack"), [Cause::ConntrackFailed]);
     assert_eq!(missing("sh"), []);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named_in_many_ways() {
+    for (text, expected) in [
+        (
+            "nsenter: failed to execute iptables-nft-save: No such file or directory",
+            vec![Cause::IptablesFailed],
+        ),
+        ("fork/exec /usr/sbin/ip6tables: no such file or directory", vec![Cause::IptablesFailed]),
+        ("sh: 1: conntrack: not found", vec![Cause::ConntrackFailed]),
+        ("/bin/sh: line 3: ipset: command not found", vec![Cause::IptablesFailed]),
+        ("exec: \"nft\": file does not exist", vec![Cause::IptablesFailed]),
+        ("fork/exec /opt/cni/bin/acme: no such file or directory", vec![]),
+        ("the pool: not found", vec![]),
+        (": command not found", vec![]),
+    ] {
+        assert_eq!(causes(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_link_that_is_there_already_is_told_by_what_was_to_be_made() {
+    for (text, expected) in [
+        ("vxlan add failed: Failed to add vxlan acme7: file exists", vec![Cause::InterfaceExists]),
+        ("failed to create dummy link \"d0\": file exists", vec![Cause::InterfaceExists]),
+        ("rename interface tmp7 to eth0: file exists", vec![Cause::InterfaceExists]),
+        ("failed to add route to link eth0: file exists", vec![]),
+        ("failed to add qdisc on interface eth0: file exists", vec![]),
+        ("failed to create /var/lib/acme/state: file exists", vec![]),
+        ("file exists", vec![]),
+    ] {
+        assert_eq!(causes(text), expected, "{text}");
+    }
 }
 
 #[test]

@@ -80,6 +80,14 @@ const FAILURE: &[&str] = &[
     "not ready",
     "invalid",
     "missing",
+    "no such",
+    "not permitted",
+    "unreachable",
+    "no space left",
+    "no chain/target",
+    "already in use",
+    "unauthorized",
+    "forbidden",
 ];
 /// Words of this length with a digit in them are ids and names.
 const ID: usize = 16;

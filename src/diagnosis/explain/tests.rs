@@ -30,6 +30,19 @@ fn a_text_is_one_failure_and_a_log_as_many_as_it_has() {
 }
 
 #[test]
+fn a_line_tells_of_a_failure_in_the_systems_words_too() {
+    for (line, cause) in [
+        ("iptables: No chain/target/match by that name.", Cause::IptablesFailed),
+        ("write /run/a: no space left on device", Cause::DiskFull),
+        ("bind: address already in use", Cause::PortConflict),
+    ] {
+        let log =
+            format!("I0501 10:00:00.000000 7 a.go:1] all is well\nE0501 10:00:01.000000 7 a.go:1] {line}\n");
+        assert_eq!(told(&explain(&log, &[]))[0].0, cause, "{line}");
+    }
+}
+
+#[test]
 fn entries_that_differ_in_times_and_ids_only_are_of_one_failure() {
     let entry = |second: u32, id: &str| {
         format!("2024-05-01T10:00:0{second}Z level=error msg=\"it failed for {id}\"\n")

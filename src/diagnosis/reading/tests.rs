@@ -262,3 +262,29 @@ fn a_signature_of_the_owner_decides_before_the_others() {
     assert_eq!(read(&text("bridge"), &own).cause, Cause::DiskFull);
     assert_eq!(read("WIDGET is full", &own).cause, Cause::AgentRefused);
 }
+
+#[test]
+fn what_is_not_a_plugins_is_told_by_who_says_it() {
+    let table = [
+        (
+            "failed to resolve reference \"r.io/pause:3.9\": dial tcp 10.0.0.1:443: i/o timeout",
+            Cause::RuntimeFailed,
+        ),
+        ("toomanyrequests: You have reached your pull rate limit", Cause::RuntimeFailed),
+        ("invalid configuration: no server found for cluster \"local\"", Cause::KubeconfigMissing),
+        ("the server does not allow access to the requested resource", Cause::ApiserverDenied),
+        (
+            "serviceaccounts \"a\" is forbidden: User \"b\" cannot create resource \"c\": RBAC: \
+          clusterrole.rbac.authorization.k8s.io \"d\" not found",
+            Cause::ApiserverDenied,
+        ),
+        ("admission webhook \"a.b\" denied the request: no", Cause::ApiserverDenied),
+        ("Timeout: request did not complete within requested timeout 30s", Cause::ApiserverUnreachable),
+        ("Error response from daemon: network web_default not found", Cause::NetworkNotReady),
+        ("no available IPv4 addresses on this network's address pools: a", Cause::IpamExhausted),
+        ("the given pool (10.1.0.0/24) does not exist", Cause::IpamPoolMissing),
+    ];
+    for (text, cause) in table {
+        assert_eq!(read(text, &[]).cause, cause, "{text}");
+    }
+}

@@ -49,7 +49,9 @@ fn object_missing(text: &str) -> Option<Told> {
     let is_kind = kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let is_group =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    let is_resource = is_named && is_kind && resource.bytes().all(is_group);
+    // A role that is not there is why somebody may not, not what was asked for.
+    let is_role = resource.ends_with(".rbac.authorization.k8s.io");
+    let is_resource = is_named && is_kind && !is_role && resource.bytes().all(is_group);
     is_resource.then(|| Told {
         cause: Cause::ApiObjectMissing,
         rank: Rank::Exact,

@@ -85,6 +85,7 @@ fn an_object_of_the_api_is_named_by_its_resource() {
     }
     for text in [
         r#"CNI network "pods" not found"#,
+        r#"is forbidden: RBAC: clusterrole.rbac.authorization.k8s.io "calico-node" not found"#,
         r#"link "eth0" not found"#,
         r#"" not found"#,
         r#"as "x" not found"#,

@@ -283,6 +283,8 @@ fn what_is_not_a_plugins_is_told_by_who_says_it() {
         ("Error response from daemon: network web_default not found", Cause::NetworkNotReady),
         ("no available IPv4 addresses on this network's address pools: a", Cause::IpamExhausted),
         ("the given pool (10.1.0.0/24) does not exist", Cause::IpamPoolMissing),
+        ("ipset v7.1: Error in line 10: The set with the given name does not exist", Cause::IptablesFailed),
+        ("ipset v6.34: Kernel error received: set type not supported", Cause::IptablesFailed),
     ];
     for (text, cause) in table {
         assert_eq!(read(text, &[]).cause, cause, "{text}");

@@ -42,6 +42,11 @@ network_config_dir = "{conf}"
         );
         fs::write(place.path("containers.conf"), config).unwrap();
         let podman = Podman { machine: Machine::new(), place };
+        // What conmon starts when a container has ended, which may be the one that takes the network down, does not have the
+        // variable that names the settings.
+        let settings = podman.place.path("config.json");
+        let mut install = podman.machine.command("install");
+        printed(install.args(["-D", "-m", "0600"]).arg(settings).arg("/var/lib/cniscope/config.json"));
         let archive = image::archive(&podman.place);
         podman.podman(&["load", "--input", archive.to_str().unwrap()]);
         podman

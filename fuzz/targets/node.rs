@@ -39,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
         bin_folders: vec![PathBuf::from("/opt/cni/bin")],
         event: None,
         own: Vec::new(),
+        peers: Vec::new(),
         limit: Duration::from_secs(5),
     };
     // libFuzzer ends at a panic even where the checks' own net would catch it.

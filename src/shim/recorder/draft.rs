@@ -116,10 +116,14 @@ impl Times {
     }
 }
 
-/// What became of the delegate, without what the checks and the diagnosis say.
-pub(super) fn end<'a>(identity: &'a Identity, report: &Report, answered: &Answered) -> End<'a> {
+/// What became of the delegate, without what the checks and the diagnosis say. `result` is what it printed.
+pub(super) fn end<'a>(
+    identity: &'a Identity,
+    report: &Report,
+    result: Value,
+    answered: &Answered,
+) -> End<'a> {
     let times = Times::of(report, answered);
-    let result = parsed(report.stdout.as_bytes());
     let is_json = !result.is_string() && report.cut.0 == 0;
     // An error that the delegate returned stands in `error`.
     let is_result = is_json && report.happened.is_none();

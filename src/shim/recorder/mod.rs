@@ -107,8 +107,9 @@ fn close_all_but(kept: i32) {
     }
 }
 
-/// What is to be told of a call, beside what it did.
+/// What is to be told of a call, beside how it ended.
 struct Told {
+    result: Value,
     findings: Vec<Finding>,
     diagnosis: Option<Diagnosis>,
     changed: Option<Changed>,
@@ -164,19 +165,23 @@ impl Recorder<'_> {
         let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &circumstances);
         let (report, answered, snapshot) = self.wait_for_end()?;
         let wait = snapshot.as_ref().and_then(waiting::seen);
+        let parsed = || draft::parsed(report.stdout.as_bytes());
+        // Where the delegate failed, its cause is waited for: then later.
+        let result = report.happened.is_none().then(parsed);
         let (findings, diagnosis) = match &report.happened {
             Some(happened) => {
                 let (findings, diagnosis) = self.diagnose(happened, wait.as_ref(), before);
                 (findings, Some(diagnosis))
             }
-            None => self.verify(&report, before),
+            None => self.verify(&report, result.as_ref(), before),
         };
         let changed = diagnosis.as_ref().and_then(|_| memory.changed());
         let diagnosis = diagnosis.map(|diagnosis| memory::told(changed.as_ref(), diagnosis));
         let is_good = diagnosis.is_none();
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
-        self.end(circumstances, &report, Told { findings, diagnosis, changed }, &answered);
+        let result = result.unwrap_or_else(parsed);
+        self.end(circumstances, &report, Told { result, findings, diagnosis, changed }, &answered);
         if is_good && self.subject.verb == Verb::Add {
             memory.remember(&self.identity);
         }
@@ -211,9 +216,14 @@ impl Recorder<'_> {
     }
 
     /// Looks at what a good call has left. That it is not what the result promises changes nothing but the record.
-    fn verify(&self, report: &Report, before: Vec<Finding>) -> (Vec<Finding>, Option<Diagnosis>) {
+    fn verify(
+        &self,
+        report: &Report,
+        result: Option<&Value>,
+        before: Vec<Finding>,
+    ) -> (Vec<Finding>, Option<Diagnosis>) {
         let mut findings = before;
-        let found = verification::run(&self.node, &self.settings, &self.subject, report);
+        let found = verification::run(&self.node, &self.settings, &self.subject, report, result);
         let diagnosis = verification::diagnose(&found);
         findings.extend(found);
         (findings, diagnosis)
@@ -284,7 +294,7 @@ impl Recorder<'_> {
     }
 
     fn end(&self, circumstances: Map<String, Value>, report: &Report, told: Told, answered: &Answered) {
-        let Told { findings, diagnosis, changed } = told;
+        let Told { result, findings, diagnosis, changed } = told;
         let mut repeated = None;
         if self.request.environment.command == Verb::Status {
             match status::judge(&self.settings.journal.dir, &self.identity, report.outcome) {
@@ -305,7 +315,7 @@ impl Recorder<'_> {
                 overhead_ms: times.overhead,
             });
         }
-        let mut end = draft::end(&self.identity, report, answered);
+        let mut end = draft::end(&self.identity, report, result, answered);
         end.checks = findings;
         end.cause = diagnosis.as_ref().map(|diagnosis| diagnosis.cause.id().to_owned());
         end.diagnosis = diagnosis;

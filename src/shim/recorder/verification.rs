@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::super::messages::Report;
-use super::{draft, evidence};
+use super::evidence;
 use crate::checks::subject::Subject;
 use crate::checks::{self, Check, Depth};
 use crate::cni::environment::Verb;
@@ -19,14 +21,20 @@ use crate::settings::{Mode, Settings};
 /// How long a check may take: the call waits for the record.
 const LIMIT: Duration = Duration::from_millis(20);
 
-/// Runs them.
-pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject, report: &Report) -> Vec<Finding> {
+/// Runs them. `result` is what the delegate printed.
+pub(super) fn run(
+    node: &Node,
+    settings: &Settings,
+    subject: &Subject,
+    report: &Report,
+    result: Option<&Value>,
+) -> Vec<Finding> {
     let is_wanted =
         settings.verify && report.outcome == Outcome::Ok && matches!(subject.verb, Verb::Add | Verb::Check);
     if !is_wanted {
         return Vec::new();
     }
-    let subject = Subject { result: draft::parsed(report.stdout.as_bytes()), ..subject.clone() };
+    let subject = Subject { result: result.cloned().unwrap_or_default(), ..subject.clone() };
     let is_fitting = |check: &&Check| settings.mode(check.name) != Mode::Off && (check.fits)(&subject);
     let fitting: Vec<&'static Check> = checks::of_results().filter(is_fitting).collect();
     let look = |check: &'static Check| {

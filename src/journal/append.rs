@@ -121,9 +121,9 @@ fn write(mut file: &File, size: u64, line: &[u8]) -> io::Result<bool> {
             format!("{written} of {} bytes were written", whole.len()),
         ));
     }
-    // With O_APPEND the position is behind what was written.
+    // With O_APPEND the position is behind what was written. Where that is where the file ended, nobody has come between.
     let start = file.stream_position()?.saturating_sub(line.len() as u64);
-    Ok(torn || is_ended(file, start)?)
+    Ok(torn || start == size || is_ended(file, start)?)
 }
 
 /// Whether the last line of a file of this size is not ended, and nobody is about to end it.

@@ -7,13 +7,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use futures_util::TryStreamExt as _;
-use rtnetlink::Handle;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Node;
-use super::links::{Connections, Link, LinkError, all, bare_by_index, by_index, by_name};
+use super::links::{Link, all, bare_by_index, by_index, by_name};
+use super::route_socket::{LinkError, RouteSocket};
 
 /// What there is of an attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,48 +41,45 @@ impl Node {
     /// # Errors
     /// If the network namespace cannot be entered, or the kernel cannot be asked.
     pub fn attached(&self, netns: &Path, names: &[&str]) -> Result<Attached, LinkError> {
-        let connections = Connections::new()?;
-        let (pod, own) = (connections.open(Some(netns))?, connections.open(None)?);
-        connections.ask(async {
-            let mut defaults = default_routes(&pod, AddressFamily::Inet).await?;
-            defaults.extend(default_routes(&pod, AddressFamily::Inet6).await?);
-            let inside = all(&pod).await?;
-            let outside = outside(&own, &inside, names).await?;
-            Ok(Attached { inside, defaults, outside })
-        })
+        let pod = RouteSocket::open(Some(netns))?;
+        let mut defaults = default_routes(&pod, AddressFamily::Inet)?;
+        defaults.extend(default_routes(&pod, AddressFamily::Inet6)?);
+        let inside = all(&pod)?;
+        let outside = outside(&RouteSocket::open(None)?, &inside, names)?;
+        Ok(Attached { inside, defaults, outside })
     }
 }
 
-async fn outside(handle: &Handle, inside: &[Link], names: &[&str]) -> Result<Vec<Link>, LinkError> {
+fn outside(socket: &RouteSocket, inside: &[Link], names: &[&str]) -> Result<Vec<Link>, LinkError> {
     let mut found: Vec<Link> = Vec::new();
     let peers = inside.iter().filter(|link| link.is_veth() && link.peer_is_elsewhere);
     for index in peers.filter_map(|link| link.lower) {
-        found.extend(bare_by_index(handle, index).await?);
+        found.extend(bare_by_index(socket, index)?);
     }
     for name in names.iter().collect::<BTreeSet<_>>() {
         if !found.iter().any(|link| link.name == **name) {
-            found.extend(by_name(handle, name).await?);
+            found.extend(by_name(socket, name)?);
         }
     }
     let bridges: BTreeSet<u32> = found.iter().filter_map(|link| link.controller).collect();
     for index in bridges {
         if !found.iter().any(|link| link.index == index) {
-            found.extend(by_index(handle, index).await?);
+            found.extend(by_index(socket, index)?);
         }
     }
     Ok(found)
 }
 
-async fn default_routes(handle: &Handle, family: AddressFamily) -> Result<Vec<DefaultRoute>, LinkError> {
-    let mut found = Vec::new();
+fn default_routes(socket: &RouteSocket, family: AddressFamily) -> Result<Vec<DefaultRoute>, LinkError> {
     // Of every table: what stands in the rest of the header would be a filter.
     let mut asked = RouteMessage::default();
     asked.header.address_family = family;
-    let mut routes = handle.route().get(asked).execute();
-    while let Some(route) = routes.try_next().await? {
-        found.extend(default_route(&route));
-    }
-    Ok(found)
+    let routes = socket.dump(RouteNetlinkMessage::GetRoute(asked))?;
+    let of_route = |message: &RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewRoute(route) => default_route(route),
+        _ => None,
+    };
+    Ok(routes.iter().filter_map(of_route).collect())
 }
 
 /// A route to everywhere. Two that lead to a half each are what VPNs make to be preferred.

@@ -3,16 +3,14 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use futures_util::TryStreamExt as _;
 use ipnetwork::IpNetwork;
-use nix::errno::Errno;
-use rtnetlink::packet_core::ErrorMessage;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
-use rtnetlink::{Handle, LinkGetRequest};
-use tokio::runtime::Runtime;
 
-use super::{Node, netns};
+use super::Node;
+pub use super::route_socket::LinkError;
+use super::route_socket::RouteSocket;
 
 /// A network interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,25 +39,6 @@ pub struct Link {
     pub addresses: Vec<IpNetwork>,
 }
 
-/// Why links could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// No socket, or no thread for it.
-    #[error("netlink: {0}")]
-    Socket(#[from] std::io::Error),
-    /// The network namespace could not be entered.
-    #[error("network namespace {path}: {}", crate::cni::go::errno_text(*.errno))]
-    Netns {
-        /// Its path.
-        path: String,
-        /// Why not.
-        errno: Errno,
-    },
-    /// The kernel refused.
-    #[error("netlink: {0}")]
-    Kernel(#[from] rtnetlink::Error),
-}
-
 impl Node {
     /// The link of this name with its addresses, in the network namespace at `netns`, or else in this process' own.
     /// `None` if there is none of this name.
@@ -70,7 +49,7 @@ impl Node {
         if let (Some(links), None) = (&self.snapshot, netns) {
             return Ok(links.iter().find(|link| link.name == name).cloned());
         }
-        asking(netns, async |handle| by_name(&handle, name).await)
+        by_name(&RouteSocket::open(netns)?, name)
     }
 
     /// All links with their addresses, in this process' own network namespace.
@@ -81,7 +60,7 @@ impl Node {
         if let Some(links) = &self.snapshot {
             return Ok(links.to_vec());
         }
-        asking(None, async |handle| all(&handle).await)
+        all(&RouteSocket::open(None)?)
     }
 
     /// How many ports the bridge of this index has.
@@ -92,17 +71,11 @@ impl Node {
         if let Some(links) = &self.snapshot {
             return Ok(links.iter().filter(|link| link.controller == Some(bridge)).count());
         }
-        asking(None, async |handle| {
-            let mut request = handle.link().get();
-            request.message_mut().attributes.push(LinkAttribute::Controller(bridge));
-            let mut links = request.execute();
-            let mut count = 0;
-            while let Some(message) = links.try_next().await? {
-                // Kernels before 4.6 do not filter.
-                count += usize::from(read(&message).controller == Some(bridge));
-            }
-            Ok(count)
-        })
+        let mut ports = LinkMessage::default();
+        ports.attributes.push(LinkAttribute::Controller(bridge));
+        let links = dump_links(&RouteSocket::open(None)?, ports)?;
+        // Kernels before 4.6 do not filter.
+        Ok(links.iter().filter(|link| link.controller == Some(bridge)).count())
     }
 }
 
@@ -115,107 +88,75 @@ impl Link {
 }
 
 /// The link of this name with its addresses.
-pub(super) async fn by_name(handle: &Handle, name: &str) -> Result<Option<Link>, LinkError> {
-    with_addresses(handle, handle.link().get().match_name(name.to_owned())).await
+pub(super) fn by_name(socket: &RouteSocket, name: &str) -> Result<Option<Link>, LinkError> {
+    let mut asked = LinkMessage::default();
+    asked.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    with_addresses(socket, asked)
 }
 
 /// The link of this index with its addresses.
-pub(super) async fn by_index(handle: &Handle, index: u32) -> Result<Option<Link>, LinkError> {
-    with_addresses(handle, handle.link().get().match_index(index)).await
+pub(super) fn by_index(socket: &RouteSocket, index: u32) -> Result<Option<Link>, LinkError> {
+    with_addresses(socket, of_index(index))
 }
 
 /// The link of this index, without its addresses.
-pub(super) async fn bare_by_index(handle: &Handle, index: u32) -> Result<Option<Link>, LinkError> {
-    let asked = handle.link().get().match_index(index).execute().try_next().await;
-    Ok(absent_is_none(asked)?.as_ref().map(read))
+pub(super) fn bare_by_index(socket: &RouteSocket, index: u32) -> Result<Option<Link>, LinkError> {
+    get_link(socket, of_index(index))
 }
 
-async fn with_addresses(handle: &Handle, asked: LinkGetRequest) -> Result<Option<Link>, LinkError> {
-    let Some(message) = absent_is_none(asked.execute().try_next().await)? else { return Ok(None) };
-    let mut link = read(&message);
-    let mut request = handle.address().get();
-    request.message_mut().header.index = link.index;
-    let mut addresses = request.set_link_index_filter(link.index).execute();
-    while let Some(address) = addresses.try_next().await? {
-        link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+fn of_index(index: u32) -> LinkMessage {
+    let mut asked = LinkMessage::default();
+    asked.header.index = index;
+    asked
+}
+
+fn get_link(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
+    Ok(socket.get(RouteNetlinkMessage::GetLink(asked))?.as_ref().and_then(link))
+}
+
+fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
+    let Some(mut link) = get_link(socket, asked)? else { return Ok(None) };
+    for (index, address) in addresses(socket, link.index)? {
+        if index == link.index {
+            link.addresses.push(address);
+        }
     }
     Ok(Some(link))
 }
 
 /// All links with their addresses.
-pub(super) async fn all(handle: &Handle) -> Result<Vec<Link>, LinkError> {
-    let mut found: Vec<Link> = Vec::new();
-    let mut messages = handle.link().get().execute();
-    while let Some(message) = messages.try_next().await? {
-        found.push(read(&message));
-    }
-    let mut addresses = handle.address().get().execute();
-    while let Some(address) = addresses.try_next().await? {
-        let link = found.iter_mut().find(|link| link.index == address.header.index);
-        if let Some(link) = link {
-            link.addresses.extend(network(&address.attributes, address.header.prefix_len));
+pub(super) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
+    let mut found = dump_links(socket, LinkMessage::default())?;
+    for (index, address) in addresses(socket, 0)? {
+        if let Some(link) = found.iter_mut().find(|link| link.index == index) {
+            link.addresses.push(address);
         }
     }
     Ok(found)
 }
 
-/// Opens a connection, asks, and closes it.
-pub(super) fn asking<T>(
-    netns: Option<&Path>,
-    ask: impl AsyncFnOnce(Handle) -> Result<T, LinkError>,
-) -> Result<T, LinkError> {
-    let connections = Connections::new()?;
-    let handle = connections.open(netns)?;
-    connections.ask(ask(handle))
+fn dump_links(socket: &RouteSocket, asked: LinkMessage) -> Result<Vec<Link>, LinkError> {
+    let messages = socket.dump(RouteNetlinkMessage::GetLink(asked))?;
+    Ok(messages.iter().filter_map(link).collect())
 }
 
-/// Connections to the kernel, which end together.
-pub(super) struct Connections {
-    runtime: Runtime,
-}
-
-impl Connections {
-    /// None yet.
-    pub(super) fn new() -> Result<Connections, LinkError> {
-        Ok(Connections { runtime: tokio::runtime::Builder::new_current_thread().enable_io().build()? })
-    }
-
-    /// One for the network namespace at `netns`, or else for this thread's own. A socket stays with the namespace in which
-    /// it was made: the thread itself is there for no longer than that takes.
-    pub(super) fn open(&self, netns: Option<&Path>) -> Result<Handle, LinkError> {
-        let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
-        let open = || {
-            let _inside = self.runtime.enter();
-            // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the callers do.
-            let strict = rtnetlink::new_connection_with_strict_check();
-            let (connection, handle, _) = strict.or_else(|_| rtnetlink::new_connection())?;
-            self.runtime.spawn(connection);
-            Ok(handle)
-        };
-        match netns {
-            Some(path) => netns::inside(path, open).map_err(|errno| in_netns(path, errno))?,
-            None if netns::is_astray() => Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
-            None => open(),
+/// The addresses of the link of this index (0: of all), each with its link's index. Kernels before 4.20 do not filter.
+fn addresses(socket: &RouteSocket, index: u32) -> Result<Vec<(u32, IpNetwork)>, LinkError> {
+    let mut asked = AddressMessage::default();
+    asked.header.index = index;
+    let messages = socket.dump(RouteNetlinkMessage::GetAddress(asked))?;
+    let of_link = |message: &RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewAddress(address) => {
+            let network = network(&address.attributes, address.header.prefix_len)?;
+            Some((address.header.index, network))
         }
-    }
-
-    /// Asks, and waits for the answer.
-    pub(super) fn ask<T>(&self, question: impl Future<Output = T>) -> T {
-        self.runtime.block_on(question)
-    }
+        _ => None,
+    };
+    Ok(messages.iter().filter_map(of_link).collect())
 }
 
-fn absent_is_none(
-    asked: Result<Option<LinkMessage>, rtnetlink::Error>,
-) -> Result<Option<LinkMessage>, LinkError> {
-    match asked {
-        Err(rtnetlink::Error::NetlinkError(ErrorMessage { code: Some(code), .. }))
-            if code.get() == -(Errno::ENODEV as i32) =>
-        {
-            Ok(None)
-        }
-        other => Ok(other?),
-    }
+fn link(message: &RouteNetlinkMessage) -> Option<Link> {
+    if let RouteNetlinkMessage::NewLink(link) = message { Some(read(link)) } else { None }
 }
 
 fn read(message: &LinkMessage) -> Link {

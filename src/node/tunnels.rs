@@ -3,16 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::TryStreamExt as _;
-use rtnetlink::Handle;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Node;
-use super::links::{LinkError, asking};
+use super::route_socket::{LinkError, RouteSocket};
 
 /// An Ethernet address.
 pub type Mac = Vec<u8>;
@@ -48,42 +46,41 @@ impl Node {
     /// # Errors
     /// If the kernel cannot be asked.
     pub fn peers_behind(&self, index: u32) -> Result<Peers, LinkError> {
-        asking(None, async |handle| {
-            let mut peers = Peers::default();
-            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-                let mut asked = RouteMessage::default();
-                asked.header.address_family = family;
-                let mut routes = handle.route().get(asked).execute();
-                while let Some(route) = routes.try_next().await? {
+        let socket = RouteSocket::open(None)?;
+        let mut peers = Peers::default();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut asked = RouteMessage::default();
+            asked.header.address_family = family;
+            for message in socket.dump(RouteNetlinkMessage::GetRoute(asked))? {
+                if let RouteNetlinkMessage::NewRoute(route) = message {
                     peers.gateways.extend(gateway(&route, index));
                 }
-                for neighbour in neighbours(&handle, family, index).await? {
-                    if neighbour.header.state == NeighbourState::Permanent {
-                        peers.neighbours.extend(destination(&neighbour).zip(mac(&neighbour)));
-                    }
+            }
+            for neighbour in neighbours(&socket, family, index)? {
+                if neighbour.header.state == NeighbourState::Permanent {
+                    peers.neighbours.extend(destination(&neighbour).zip(mac(&neighbour)));
                 }
             }
-            for entry in neighbours(&handle, AddressFamily::Bridge, index).await? {
-                peers.forwarded.extend(mac(&entry).zip(destination(&entry)));
-            }
-            Ok(peers)
-        })
+        }
+        for entry in neighbours(&socket, AddressFamily::Bridge, index)? {
+            peers.forwarded.extend(mac(&entry).zip(destination(&entry)));
+        }
+        Ok(peers)
     }
 }
 
-async fn neighbours(
-    handle: &Handle,
+fn neighbours(
+    socket: &RouteSocket,
     family: AddressFamily,
     index: u32,
 ) -> Result<Vec<NeighbourMessage>, LinkError> {
-    let mut found = Vec::new();
-    let mut messages = handle.neighbours().get().set_address_family(family).execute();
-    while let Some(message) = messages.try_next().await? {
-        if message.header.ifindex == index {
-            found.push(message);
-        }
-    }
-    Ok(found)
+    let mut asked = NeighbourMessage::default();
+    asked.header.family = family;
+    let of_link = |message| match message {
+        RouteNetlinkMessage::NewNeighbour(neighbour) if neighbour.header.ifindex == index => Some(neighbour),
+        _ => None,
+    };
+    Ok(socket.dump(RouteNetlinkMessage::GetNeighbour(asked))?.into_iter().filter_map(of_link).collect())
 }
 
 /// The gateway of a route through the device.

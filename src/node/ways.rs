@@ -2,16 +2,14 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt as _;
 use nix::errno::Errno;
-use rtnetlink::packet_core::ErrorMessage;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteType,
 };
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Node;
-use super::links::{LinkError, asking};
+use super::route_socket::{LinkError, RouteSocket};
 
 /// Where packets to an address go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +55,14 @@ impl Node {
 }
 
 fn ways(addresses: &[IpAddr], flags: RouteFlags) -> Result<Vec<Way>, LinkError> {
-    asking(None, async |handle| {
-        let mut ways = Vec::new();
-        for address in addresses {
-            let asked = handle.route().get(question(*address, flags)).execute().try_next().await;
-            ways.push(match asked {
-                Ok(route) => route.as_ref().map_or(Way::None, read),
-                Err(rtnetlink::Error::NetlinkError(error)) if is_no_route(&error) => Way::None,
-                Err(error) => return Err(error.into()),
-            });
-        }
-        Ok(ways)
-    })
+    let socket = RouteSocket::open(None)?;
+    let way = |address: &IpAddr| match socket.get(RouteNetlinkMessage::GetRoute(question(*address, flags))) {
+        Ok(Some(RouteNetlinkMessage::NewRoute(route))) => Ok(read(&route)),
+        Ok(_) => Ok(Way::None),
+        Err(LinkError::Kernel(errno)) if is_no_route(errno) => Ok(Way::None),
+        Err(error) => Err(error),
+    };
+    addresses.iter().map(way).collect()
 }
 
 fn question(address: IpAddr, flags: RouteFlags) -> RouteMessage {
@@ -85,9 +79,8 @@ fn question(address: IpAddr, flags: RouteFlags) -> RouteMessage {
 }
 
 /// Routes that forbid are errors too: `unreachable`, `prohibit`, `blackhole`.
-fn is_no_route(error: &ErrorMessage) -> bool {
-    let none = [Errno::ENETUNREACH, Errno::EHOSTUNREACH, Errno::EACCES, Errno::EINVAL];
-    error.code.is_some_and(|code| none.iter().any(|errno| code.get() == -(*errno as i32)))
+fn is_no_route(errno: Errno) -> bool {
+    matches!(errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EINVAL)
 }
 
 fn read(route: &RouteMessage) -> Way {

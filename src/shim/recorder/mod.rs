@@ -153,8 +153,10 @@ impl Recorder<'_> {
         let prepared = Prepared { denial, ..Prepared::of(&self.settings) };
         // If the call is not there any more, that is seen at the next message.
         let _ = messages::write(&self.socket, &ToCaller::Prepared(prepared));
-        // What ends the runtime's terminal session does not end the record.
-        let _ = nix::unistd::setsid();
+        // What is sent to the call's process group, from a terminal or by whoever stops it, does not end the record. A
+        // session of its own would do as well, but costs a group of the scheduler.
+        let own = nix::unistd::Pid::from_raw(0);
+        let _ = nix::unistd::setpgid(own, own);
         findings
     }
 

@@ -2,8 +2,6 @@
 //!
 //! They look after the answer has been given.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::super::messages::Report;
@@ -15,11 +13,8 @@ use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::{Finding, Status};
 use crate::journal::record::Outcome;
-use crate::node::{Node, bounded};
+use crate::node::Node;
 use crate::settings::{Mode, Settings};
-
-/// How long a check may take: the call waits for the record.
-const LIMIT: Duration = Duration::from_millis(20);
 
 /// Runs them. `result` is what the delegate printed.
 pub(super) fn run(
@@ -36,21 +31,15 @@ pub(super) fn run(
     }
     let subject = Subject { result: result.cloned().unwrap_or_default(), ..subject.clone() };
     let is_fitting = |check: &&Check| settings.mode(check.name) != Mode::Off && (check.fits)(&subject);
-    let fitting: Vec<&'static Check> = checks::of_results().filter(is_fitting).collect();
+    // Not in threads, which cost more than the looking: where the kernel is slow, it is the record that is late.
     let look = |check: &'static Check| {
-        let (node, subject) = (node.clone(), subject.clone());
-        // In a thread of its own: the kernel may hold its lock on links for long, and one that enters a sandbox must not be
-        // the one that goes on.
-        let looked = bounded::run(LIMIT, move || {
-            if check.of_the_node {
-                evidence::sparing(check, &node, &subject)
-            } else {
-                checks::run(check, &node, &subject, Depth::Quick)
-            }
-        });
-        looked.unwrap_or_else(|| checks::late(check, LIMIT))
+        if check.of_the_node {
+            evidence::sparing(check, node, &subject)
+        } else {
+            checks::run(check, node, &subject, Depth::Quick)
+        }
     };
-    fitting.into_iter().map(look).collect()
+    checks::of_results().filter(is_fitting).map(look).collect()
 }
 
 /// The cause where one of them failed: there is no text that could tell another one.

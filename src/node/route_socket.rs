@@ -1,0 +1,164 @@
+//! Asking the kernel for links, addresses, routes and neighbours (rtnetlink(7)), one question after the other.
+//!
+//! The messages are rtnetlink's. Its connections are not used: a runtime, tasks and channels for a handful of questions cost
+//! a call more than the answers do.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use nix::errno::Errno;
+use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::sys::{Socket, protocols::NETLINK_ROUTE};
+
+use super::netns;
+
+/// Why the kernel's links, addresses, routes or neighbours could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No socket, or none that works.
+    #[error("netlink: {0}")]
+    Socket(#[from] std::io::Error),
+    /// The network namespace could not be entered.
+    #[error("network namespace {path}: {}", crate::cni::go::errno_text(*.errno))]
+    Netns {
+        /// Its path.
+        path: String,
+        /// Why not.
+        errno: Errno,
+    },
+    /// The kernel refused.
+    #[error("netlink: {}", crate::cni::go::errno_text(*.0))]
+    Kernel(Errno),
+    /// The kernel's answer is none that is known.
+    #[error("netlink: {0}")]
+    Answer(String),
+}
+
+/// What fits in the buffer of one answer: the kernel makes its datagrams no larger for whoever reads with this one.
+const BUFFER: usize = 32 * 1024;
+
+/// A socket to the kernel.
+pub(super) struct RouteSocket {
+    socket: Socket,
+    asked: Cell<u32>,
+}
+
+impl RouteSocket {
+    /// One for the network namespace at `netns`, or else for this thread's own. A socket stays with the namespace in which it
+    /// was made: the thread itself is there for no longer than that takes.
+    pub(super) fn open(netns: Option<&Path>) -> Result<RouteSocket, LinkError> {
+        let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
+        let open = || Socket::new(NETLINK_ROUTE);
+        let socket = match netns {
+            Some(path) => netns::inside(path, open).map_err(|errno| in_netns(path, errno))?,
+            None if netns::is_astray() => return Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
+            None => open(),
+        }?;
+        // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the callers do.
+        let _ = socket.set_netlink_get_strict_chk(true);
+        Ok(RouteSocket { socket, asked: Cell::new(0) })
+    }
+
+    /// The one message that answers. `None` if there is no such thing.
+    pub(super) fn get(
+        &self,
+        question: RouteNetlinkMessage,
+    ) -> Result<Option<RouteNetlinkMessage>, LinkError> {
+        match self.ask(question, 0) {
+            Ok(answers) => Ok(answers.into_iter().next()),
+            Err(LinkError::Kernel(Errno::ENODEV)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All messages that answer.
+    pub(super) fn dump(&self, question: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
+        self.ask(question, NLM_F_DUMP)
+    }
+
+    fn ask(&self, question: RouteNetlinkMessage, flags: u16) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = number;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(question));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+        let mut answers = Vec::new();
+        let mut buffer = Vec::with_capacity(BUFFER);
+        loop {
+            buffer.clear();
+            self.socket.recv(&mut buffer, 0)?;
+            if take(&buffer, number, &mut answers)? {
+                return Ok(answers);
+            }
+        }
+    }
+}
+
+/// Takes the messages of one datagram that answer the question of this number; whether the answer is whole with it.
+fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>) -> Result<bool, LinkError> {
+    while !datagram.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
+            .map_err(|error| LinkError::Answer(error.to_string()))?;
+        let length = (message.header.length as usize).next_multiple_of(4);
+        datagram = datagram.get(length..).unwrap_or_default();
+        if message.header.sequence_number != number {
+            continue;
+        }
+        let is_one_of_many = message.header.flags & rtnetlink::packet_core::NLM_F_MULTIPART != 0;
+        match message.payload {
+            NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+            NetlinkPayload::Error(error) => {
+                return match error.code {
+                    Some(code) => Err(LinkError::Kernel(Errno::from_raw(-code.get()))),
+                    None => Ok(true),
+                };
+            }
+            NetlinkPayload::Done(_) => return Ok(true),
+            _ => {}
+        }
+        if !is_one_of_many {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+
+    use super::*;
+
+    fn named(name: &str) -> RouteNetlinkMessage {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        RouteNetlinkMessage::GetLink(message)
+    }
+
+    #[test]
+    fn a_question_has_its_own_answer() {
+        let socket = RouteSocket::open(None).unwrap();
+        let index = |answer: Option<RouteNetlinkMessage>| match answer {
+            Some(RouteNetlinkMessage::NewLink(link)) => Some(link.header.index),
+            _ => None,
+        };
+        assert_eq!(index(socket.get(named("lo")).unwrap()), Some(1));
+        assert_eq!(index(socket.get(named("no-such-link")).unwrap()), None);
+        let all = socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).unwrap();
+        assert!(!all.is_empty());
+        assert_eq!(index(socket.get(named("lo")).unwrap()), Some(1));
+    }
+
+    #[test]
+    fn a_datagram_that_is_cut_is_an_error() {
+        let mut answers = Vec::new();
+        let error = take(&[60, 0, 0, 0, 16, 0, 0, 0], 1, &mut answers).unwrap_err();
+        assert!(matches!(error, LinkError::Answer(_)), "{error:?}");
+    }
+}

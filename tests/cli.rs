@@ -103,7 +103,8 @@ fn help_is_no_error() {
       -V, --version  Print version
 
     General options:
-          --journal <DIR>  Folder of the journal [default: the settings', or /var/log/cniscope]
+          --journal <DIR>  Folder of a journal, or a bundle; may be repeated [default: the settings', or
+                           /var/log/cniscope]
           --root <DIR>     Look at the node whose files stand below this folder [default: /]
           --utc            Show times in UTC instead of the local zone
 

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use time::macros::{format_description, time};
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
-use crate::journal::read::Call;
+use crate::journal::head::Head;
+use crate::journal::read;
 use crate::node::clock;
 use crate::render::time::Zone;
 
@@ -98,26 +99,19 @@ impl Filter {
     }
 }
 
-impl Wanted {
-    /// Whether the call passes.
-    pub(super) fn holds_for(&self, call: &Call) -> bool {
-        let is = |wanted: &Option<String>, field: &str| {
-            wanted.as_ref().is_none_or(|wanted| call.text(field) == wanted)
-        };
-        let began = || clock::parse_rfc3339(call.text("time"));
-        let took =
-            || call.record["duration_ms"].as_f64().map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3));
+impl read::Filter for Wanted {
+    fn holds_for(&self, call: &Head) -> bool {
+        let is = |wanted: &Option<String>, field: &str| wanted.as_ref().is_none_or(|wanted| field == wanted);
+        let began = || clock::parse_rfc3339(&call.time);
+        let took = || call.duration_ms.map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3));
         (!self.failed || call.has_failed())
             && (!self.suspect || call.is_suspect())
-            && is(&self.namespace, "pod_namespace")
-            && is(&self.pod, "pod_name")
-            && is(&self.plugin, "plugin")
-            && is(&self.command, "command")
-            && is(&self.cause, "cause")
-            && self
-                .container
-                .as_ref()
-                .is_none_or(|container| call.text("container_id").starts_with(container))
+            && is(&self.namespace, &call.pod_namespace)
+            && is(&self.pod, &call.pod_name)
+            && is(&self.plugin, &call.plugin)
+            && is(&self.command, &call.command)
+            && is(&self.cause, &call.cause)
+            && self.container.as_ref().is_none_or(|container| call.container_id.starts_with(container))
             && self.since.is_none_or(|since| began().is_some_and(|began| began >= since))
             && self.until.is_none_or(|until| began().is_some_and(|began| began <= until))
             && self.slower_than.is_none_or(|least| took().is_some_and(|took| took > least))
@@ -173,7 +167,7 @@ fn duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::journal::read::Filter as _;
 
     fn now() -> SystemTime {
         clock::parse_rfc3339("2026-11-21T10:20:30Z").unwrap()
@@ -215,12 +209,19 @@ mod tests {
         );
     }
 
-    fn call(outcome: &str) -> Call {
-        let record = json!({
-            "time": "2026-11-21T10:00:00Z", "command": "ADD", "plugin": "calico", "pod_namespace": "shop", "pod_name": "cart",
-            "container_id": "4b2f6e", "cause": "ipam-exhausted", "duration_ms": 700.0,
-        });
-        Call { record, outcome: outcome.into(), stalls: Vec::<Value>::new() }
+    fn call(outcome: &str) -> Head<'_> {
+        Head {
+            time: "2026-11-21T10:00:00Z".into(),
+            command: "ADD".into(),
+            plugin: "calico".into(),
+            pod_namespace: "shop".into(),
+            pod_name: "cart".into(),
+            container_id: "4b2f6e".into(),
+            cause: "ipam-exhausted".into(),
+            duration_ms: Some(700.0),
+            outcome: outcome.into(),
+            ..Head::default()
+        }
     }
 
     #[test]
@@ -255,7 +256,7 @@ mod tests {
         let suspect = Filter { suspect: true, ..Filter::default() }.wanted(now(), Zone::Utc).unwrap();
         let mut well = call("ok");
         assert!(suspect.holds_for(&well) && !suspect.holds_for(&call("failed")));
-        well.record["cause"] = Value::Null;
+        well.cause = "".into();
         assert!(!suspect.holds_for(&well));
     }
 }

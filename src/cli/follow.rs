@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::journal::read::{self, Call};
+use crate::journal::head::Head;
+use crate::journal::read::Call;
+use crate::journal::sources;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -25,17 +25,17 @@ pub(super) struct Follower {
 impl Follower {
     /// The end of what is there now.
     pub(super) fn at_end(dir: &Path) -> Follower {
-        let mut current = read::open_files(dir).unwrap_or_default().pop().map(|(_, file)| file);
+        let mut current = sources::open_files(dir).unwrap_or_default().pop().map(|(_, file)| file);
         if let Some(file) = &mut current {
             let _ = file.seek(SeekFrom::End(0));
         }
         Follower { dir: dir.to_owned(), current, rest: Vec::new() }
     }
 
-    /// Waits for calls to end.
-    pub(super) fn wait(&mut self) -> io::Result<Vec<Call>> {
+    /// Waits for wanted calls to end.
+    pub(super) fn wait(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
         loop {
-            let calls = self.poll()?;
+            let calls = self.poll(wanted)?;
             if !calls.is_empty() {
                 return Ok(calls);
             }
@@ -44,14 +44,14 @@ impl Follower {
     }
 
     /// The calls that have ended since the last look.
-    fn poll(&mut self) -> io::Result<Vec<Call>> {
+    fn poll(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
         // What is newer than the current file is known before that is read to its end: nothing is written to it later but
         // by who had it open.
         let newer = self.newer();
-        let mut calls = self.read_current()?;
+        let mut calls = self.read_current(wanted)?;
         for file in newer {
             self.current = Some(file);
-            calls.extend(self.read_current()?);
+            calls.extend(self.read_current(wanted)?);
         }
         Ok(calls)
     }
@@ -60,7 +60,7 @@ impl Follower {
     fn newer(&self) -> Vec<File> {
         // A folder that cannot be read now may be readable at the next look.
         let mut files: Vec<File> =
-            read::open_files(&self.dir).unwrap_or_default().into_iter().map(|(_, file)| file).collect();
+            sources::open_files(&self.dir).unwrap_or_default().into_iter().map(|(_, file)| file).collect();
         let inode = |file: &File| file.metadata().ok().map(|metadata| metadata.ino());
         let current = self.current.as_ref().and_then(inode);
         // If the current one is gone, everything that is left is newer.
@@ -70,20 +70,19 @@ impl Follower {
         files
     }
 
-    fn read_current(&mut self) -> io::Result<Vec<Call>> {
+    fn read_current(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
         if let Some(file) = &mut self.current {
             file.read_to_end(&mut self.rest)?;
         }
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
         let lines: Vec<u8> = self.rest.drain(..=end).collect();
-        Ok(lines.split(|byte| *byte == b'\n').filter_map(ended).collect())
+        Ok(lines.split(|byte| *byte == b'\n').filter_map(|line| ended(line, wanted)).collect())
     }
 }
 
-fn ended(line: &[u8]) -> Option<Call> {
-    let record: Value = serde_json::from_slice(line).ok()?;
-    let outcome = record["outcome"].as_str()?.to_owned();
-    (record["event"] == "end").then_some(Call { record, outcome, stalls: Vec::new() })
+fn ended(line: &[u8], wanted: &impl Fn(&Head) -> bool) -> Option<Call> {
+    let head = Head::of(line).filter(|head| head.event == "end" && wanted(head))?;
+    Some(Call { record: head.record()?, outcome: head.outcome.to_string(), stalls: Vec::new() })
 }
 
 #[cfg(test)]
@@ -106,11 +105,11 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         fs::write(&path, end(1)).unwrap();
         let mut follower = Follower::at_end(dir.path());
-        assert!(follower.poll().unwrap().is_empty());
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty());
         let line = end(2);
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(&line.as_bytes()[..10]).unwrap();
-        assert!(follower.poll().unwrap().is_empty(), "half a line is waited for");
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty(), "half a line is waited for");
         file.write_all(&line.as_bytes()[10..]).unwrap();
         fs::rename(&path, dir.path().join("journal.2.jsonl")).unwrap();
         fs::write(
@@ -119,19 +118,19 @@ mod tests {
         )
         .unwrap();
         fs::write(&path, end(4)).unwrap();
-        assert_eq!(ids(&follower.poll().unwrap()), ["2", "3", "4"]);
-        assert!(follower.poll().unwrap().is_empty());
+        assert_eq!(ids(&follower.poll(&|_: &Head| true).unwrap()), ["2", "3", "4"]);
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty());
         fs::remove_file(dir.path().join("journal.2.jsonl")).unwrap();
         File::options().append(true).open(&path).unwrap().write_all(end(5).as_bytes()).unwrap();
-        assert_eq!(ids(&follower.poll().unwrap()), ["5"]);
+        assert_eq!(ids(&follower.poll(&|_: &Head| true).unwrap()), ["5"]);
     }
 
     #[test]
     fn a_journal_that_is_not_there_yet_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let mut follower = Follower::at_end(dir.path());
-        assert!(follower.poll().unwrap().is_empty());
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty());
         fs::write(dir.path().join("journal.jsonl"), end(1)).unwrap();
-        assert_eq!(ids(&follower.poll().unwrap()), ["1"]);
+        assert_eq!(ids(&follower.poll(&|_: &Head| true).unwrap()), ["1"]);
     }
 }

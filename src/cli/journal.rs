@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::filter::Filter;
 use super::{CliError, Common, Outcome, follow};
-use crate::journal::read::{self, Call, Reading};
+use crate::journal::head::Head;
+use crate::journal::read::{self, Call, Filter as _, Reading};
 use crate::render::{self, call, escape};
 
 /// How the calls are written.
@@ -41,33 +42,39 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let wanted = arguments.filter.wanted(SystemTime::now(), common.zone()).map_err(CliError::Usage)?;
-    let dir = common.journal_dir();
     if arguments.follow && arguments.output == Output::Json {
         return Err(CliError::Usage(
             "-f does not go with -o json, which is one document; use -o jsonl".to_owned(),
         ));
     }
     // The place is taken before reading, so that nothing that is written meanwhile is lost.
-    let follower = arguments.follow.then(|| follow::Follower::at_end(&dir));
-    let reading = match read::calls(&common.node(), &dir, |call| wanted.holds_for(call)) {
+    let follower = match (arguments.follow, common.journals().as_slice()) {
+        (false, _) => None,
+        (true, [dir]) => Some(follow::Follower::at_end(dir)),
+        (true, _) => return Err(CliError::Usage("-f follows one folder; give --journal once".to_owned())),
+    };
+    let read = common.sources().and_then(|sources| read::calls(&common.node(), sources, &wanted));
+    let reading = match read {
         Err(read::ReadError::Missing { .. }) if arguments.follow => Reading::default(),
         other => other?,
     };
     let first = arguments.last.map_or(0, |last| reading.calls.len().saturating_sub(last));
     let calls = &reading.calls[first..];
     render::to_stdout(|out| write(out, common, arguments, calls))?;
-    if reading.broken > 0 {
-        let lines = if reading.broken == 1 { "line is" } else { "lines are" };
-        anstream::eprintln!("{} {lines} broken and passed over", reading.broken);
-    }
+    super::say_passed(reading.passed);
     if calls.is_empty() && !arguments.follow && matches!(arguments.output, Output::Table | Output::Wide) {
-        anstream::eprintln!("no call in {} matches", dir.display());
+        anstream::eprintln!("no call in {} matches", common.journal_names());
     }
     if let Some(follower) = follower {
         // One that was running has not been seen to end.
         let ended = calls.iter().filter(|call| call.text("event") == "end");
         let seen: HashSet<String> = ended.map(|call| call.text("id").to_owned()).collect();
-        go_on(common, arguments, |call| wanted.holds_for(call) && !seen.contains(call.text("id")), follower)?;
+        go_on(
+            common,
+            arguments,
+            |call| wanted.holds_for(call) && !seen.contains(call.id.as_ref()),
+            follower,
+        )?;
     }
     Ok(Outcome::Fine)
 }
@@ -97,11 +104,11 @@ fn write(out: &mut dyn Write, common: &Common, arguments: &Arguments, calls: &[C
 fn go_on(
     common: &Common,
     arguments: &Arguments,
-    wanted: impl Fn(&Call) -> bool,
+    wanted: impl Fn(&Head) -> bool,
     mut follower: follow::Follower,
 ) -> Result<(), CliError> {
     loop {
-        let ended: Vec<Call> = follower.wait()?.into_iter().filter(&wanted).collect();
+        let ended: Vec<Call> = follower.wait(&wanted)?;
         let mut is_closed = false;
         render::to_stdout(|out| {
             let written = match arguments.output {

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::journal::read::ReadError;
+use crate::journal::read::{Passed, ReadError};
+use crate::journal::sources::Sources;
 use crate::node::Node;
 use crate::render::time::Zone;
 use crate::settings::Settings;
@@ -41,9 +42,9 @@ struct Arguments {
 /// What every verb understands.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Folder of the journal [default: the settings', or /var/log/cniscope]
+    /// Folder of a journal, or a bundle; may be repeated [default: the settings', or /var/log/cniscope]
     #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
-    journal: Option<PathBuf>,
+    journal: Vec<PathBuf>,
     /// Look at the node whose files stand below this folder
     #[arg(long, global = true, value_name = "DIR", default_value = "/", help_heading = GENERAL)]
     root: PathBuf,
@@ -141,6 +142,19 @@ fn hint(error: &CliError) -> Option<String> {
     }
 }
 
+/// Says what could not be read of a journal.
+fn say_passed(passed: Passed) {
+    let one_or_more = |count, one, more| if count == 1 { one } else { more };
+    if passed.broken > 0 {
+        let lines = one_or_more(passed.broken, "line is", "lines are");
+        anstream::eprintln!("{} {lines} broken and passed over", passed.broken);
+    }
+    if passed.cut > 0 {
+        let files = one_or_more(passed.cut, "compressed file breaks", "compressed files break");
+        anstream::eprintln!("{} {files} off; what stands before is read", passed.cut);
+    }
+}
+
 impl Common {
     fn node(&self) -> Node {
         Node::at(&self.root)
@@ -150,14 +164,25 @@ impl Common {
         if self.utc { Zone::Utc } else { Zone::Local }
     }
 
-    /// The folder of the journal: as told, or as the node's settings have it.
-    fn journal_dir(&self) -> PathBuf {
-        if let Some(dir) = &self.journal {
-            return dir.clone();
+    /// Where calls are read from: as told, or the folder that the node's settings have.
+    fn journals(&self) -> Vec<PathBuf> {
+        if !self.journal.is_empty() {
+            return self.journal.clone();
         }
         let named = std::env::var_os("CNISCOPE_CONFIG");
         let dir = Settings::of_node(&self.node(), named.as_ref()).journal.dir;
-        self.root.join(dir.strip_prefix("/").unwrap_or(&dir))
+        vec![self.root.join(dir.strip_prefix("/").unwrap_or(&dir))]
+    }
+
+    /// The same, opened.
+    fn sources(&self) -> Result<Sources, ReadError> {
+        Sources::open(&self.journals())
+    }
+
+    /// The same, for a sentence.
+    fn journal_names(&self) -> String {
+        let names: Vec<String> = self.journals().iter().map(|path| path.display().to_string()).collect();
+        names.join(", ")
     }
 }
 

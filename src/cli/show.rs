@@ -1,6 +1,7 @@
 //! `cniscope show`: one call, with everything that is known of it.
 
 use super::{CliError, Common, Outcome};
+use crate::journal::head::Head;
 use crate::journal::read::{self, Call};
 use crate::render::{self, call, escape};
 
@@ -25,21 +26,24 @@ pub(super) struct Arguments {
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let wanted = arguments.id.to_lowercase();
-    let dir = common.journal_dir();
     let mut calls = match wanted.as_str() {
         "last" | "last-failed" => {
             let of_any = wanted == "last";
-            let reading = read::calls(&common.node(), &dir, |call| of_any || call.has_failed())?;
+            let reading =
+                read::calls(&common.node(), common.sources()?, &|call: &Head| of_any || call.has_failed())?;
             reading.calls.into_iter().next_back().into_iter().collect()
         }
         _ => {
-            let is_wanted =
-                |call: &Call| call.text("id").starts_with(&wanted) || call.text("id").ends_with(&wanted);
-            read::calls(&common.node(), &dir, is_wanted)?.calls
+            let is_wanted = |call: &Head| call.id.starts_with(&wanted) || call.id.ends_with(&wanted);
+            read::calls(&common.node(), common.sources()?, &is_wanted)?.calls
         }
     };
     match calls.len() {
-        0 => Err(CliError::Usage(format!("no call {:?} in {}", escape::line(&arguments.id), dir.display()))),
+        0 => Err(CliError::Usage(format!(
+            "no call {:?} in {}",
+            escape::line(&arguments.id),
+            common.journal_names()
+        ))),
         1 => write(common, arguments, &calls.remove(0)),
         _ => {
             let shown: Vec<&Call> = calls.iter().rev().take(8).collect();

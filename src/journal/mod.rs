@@ -1,11 +1,15 @@
 //! The node's journal of CNI calls: what is written, how, and how it is read again.
 
 pub mod append;
+mod blocks;
+pub mod head;
+mod in_order;
 pub mod line;
 pub mod log;
 pub mod read;
 pub mod record;
 pub mod redact;
+pub mod sources;
 pub mod unfinished;
 
 use std::path::Path;

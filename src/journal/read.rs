@@ -1,23 +1,22 @@
-//! Reading the journal: the files in their order, the lines that are whole, and what became of each call.
+//! Reading the journal: the lines that are whole, and what became of each call.
+//!
+//! Files are read as a stream, and of what a filter rejects nothing is kept but a hash of the call's id. A record that
+//! stands in several files, such as a bundle and the folder that it was made of, is one record.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem;
 use serde_json::Value;
 
-use super::append::{CURRENT, rotated};
-use super::unfinished;
+use super::head::{self, Head};
+use super::sources::{Met, Sources};
+use super::{in_order, unfinished};
 use crate::node::Node;
-
-/// A longer line is none of ours.
-const MAX_LINE: u64 = 10 << 20;
-/// The highest number of a rotated file that is looked for (`maxFiles` goes to 1000).
-const MAX_FILES: u32 = 1000;
-/// How often the files are opened again because they were being rotated.
-const MAX_TRIES: usize = 16;
 
 /// Why the journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +33,20 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+/// Which calls are wanted. It is asked by several threads at once.
+pub trait Filter: Sync {
+    /// Whether a call is wanted, by the head of its record and its outcome.
+    fn holds_for(&self, call: &Head) -> bool;
+}
+
+impl<F: Fn(&Head) -> bool + Sync> Filter for F {
+    fn holds_for(&self, call: &Head) -> bool {
+        self(call)
+    }
 }
 
 /// One call, as far as its records tell.
@@ -59,14 +70,13 @@ impl Call {
     /// Whether the call did not do what it was to do. A call that is running has not failed yet.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        !matches!(self.outcome.as_str(), "ok" | "running")
+        head::has_failed(&self.outcome)
     }
 
     /// Whether the plugin said that all is well, and the network is not there.
     #[must_use]
     pub fn is_suspect(&self) -> bool {
-        // Only what was looked at after the call gives a good one a cause.
-        self.outcome == "ok" && !self.text("cause").is_empty()
+        head::is_suspect(&self.outcome, self.text("cause"))
     }
 }
 
@@ -75,236 +85,273 @@ impl Call {
 pub struct Reading {
     /// In the order in which they began.
     pub calls: Vec<Call>,
-    /// How many lines are no records: the disk was full, or something else wrote there.
-    pub broken: usize,
+    /// What could not be read.
+    pub passed: Passed,
 }
 
-/// Reads all calls of the journal in `dir` for which `wanted` holds.
+/// What was passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Lines that are no records: the disk was full, or something else wrote there.
+    pub broken: usize,
+    /// Files that break off, such as one that is being compressed.
+    pub cut: usize,
+}
+
+/// Reads all calls for which `filter` holds, and keeps them.
 ///
 /// # Errors
 /// If there is no journal, or it cannot be read.
-pub fn calls(node: &Node, dir: &Path, wanted: impl Fn(&Call) -> bool) -> Result<Reading, ReadError> {
-    let mut state = State::default();
-    let files = open_files(dir)?;
-    if files.is_empty() {
-        return Err(ReadError::Missing { dir: dir.to_owned() });
-    }
-    for (path, file) in files {
-        state.read(BufReader::new(file), &wanted).map_err(|source| ReadError::File { path, source })?;
-    }
-    Ok(state.finish(node, &wanted))
+pub fn calls(node: &Node, sources: Sources, filter: &impl Filter) -> Result<Reading, ReadError> {
+    let mut calls = Vec::new();
+    let passed = for_each(node, sources, filter, |call| {
+        calls.push(call);
+        ControlFlow::Continue(())
+    })?;
+    calls.sort_by(|one, other| {
+        one.text("time").cmp(other.text("time")).then_with(|| one.text("id").cmp(other.text("id")))
+    });
+    Ok(Reading { calls, passed })
 }
 
-/// The files of the journal, the oldest first, as they stand together at one moment: opened one by one while others
-/// rotate, one could be met twice and another not at all.
+/// Reads the calls for which `filter` holds one by one, until `visit` breaks off: those that have ended in the order of
+/// their ends, then those that have not.
 ///
 /// # Errors
-/// If one of them cannot be opened.
-pub fn open_files(dir: &Path) -> Result<Vec<(PathBuf, File)>, ReadError> {
-    let mut opened = open_each(dir)?;
-    for _ in 0..MAX_TRIES {
-        let again = open_each(dir)?;
-        if inodes(&opened) == inodes(&again) {
-            break;
-        }
-        opened = again;
+/// If there is no journal, or it cannot be read.
+pub fn for_each(
+    node: &Node,
+    sources: Sources,
+    filter: &impl Filter,
+    mut visit: impl FnMut(Call) -> ControlFlow<()>,
+) -> Result<Passed, ReadError> {
+    let call = |head: &Head| {
+        Some(Call { record: head.record()?, outcome: head.outcome.to_string(), stalls: Vec::new() })
+    };
+    map_each(node, sources, filter, call, |mut call, stalls| {
+        call.stalls = stalls;
+        visit(call)
+    })
+}
+
+/// The same for who needs less than the record: `map` takes it out of the head or the line, by several threads at once;
+/// where it gives nothing, the line is broken. `visit` gets it with the snapshots of a delegate that hung.
+///
+/// # Errors
+/// If there is no journal, or it cannot be read.
+pub fn map_each<T: Send>(
+    node: &Node,
+    sources: Sources,
+    filter: &impl Filter,
+    map: impl Fn(&Head) -> Option<T> + Sync,
+    visit: impl FnMut(T, Vec<Value>) -> ControlFlow<()>,
+) -> Result<Passed, ReadError> {
+    let keys = RandomState::new();
+    let mut state = State::of(visit);
+    let met = in_order::run(
+        |parts| sources.put(parts),
+        |block| batch(block, &keys, filter, &map),
+        |batch| state.add(batch),
+    );
+    let met = met.unwrap_or_else(|| Ok(Met::default()))?;
+    if !state.has_enough {
+        state.without_end(node, &keys, filter, &map);
     }
-    Ok(opened)
+    Ok(Passed { broken: state.broken + met.too_long, cut: met.cut })
 }
 
-fn open_each(dir: &Path) -> Result<Vec<(PathBuf, File)>, ReadError> {
-    let names = (1..MAX_FILES).rev().map(rotated).chain([CURRENT.to_owned()]);
-    let mut files = Vec::new();
-    for path in names.map(|name| dir.join(name)) {
-        match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
-            Ok(file) => files.push((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ReadError::File { path, source }),
+/// What stands in a block.
+struct Batch<T> {
+    lines: Vec<Line<T>>,
+    broken: usize,
+    /// The calls of lines that are broken.
+    torn: Vec<u64>,
+}
+
+/// What is kept of a line; the call is a hash of its id.
+enum Line<T> {
+    Begin(u64, Box<[u8]>),
+    Stall(u64, Box<[u8]>),
+    End(u64, Option<T>),
+    OfLaterRelease,
+}
+
+fn batch<T>(
+    block: &[u8],
+    keys: &RandomState,
+    filter: &impl Filter,
+    map: impl Fn(&Head) -> Option<T>,
+) -> Batch<T> {
+    let mut batch = Batch { lines: Vec::new(), broken: 0, torn: Vec::new() };
+    let key = |id: &str| keys.hash_one(id);
+    for line in lines(block) {
+        let read = |line: &[u8]| read_line(line, key, filter, &map);
+        // One byte that a disk got wrong does not hide a call.
+        if let Some(line) = read(line).or_else(|| read(String::from_utf8_lossy(line).as_bytes())) {
+            batch.lines.push(line);
+        } else {
+            batch.broken += 1;
+            batch.torn.extend(id_in(line).as_deref().map(key));
         }
     }
-    Ok(files)
+    batch
 }
 
-fn inodes(files: &[(PathBuf, File)]) -> Vec<Option<u64>> {
-    files.iter().map(|(_, file)| file.metadata().ok().map(|metadata| metadata.ino())).collect()
+/// What is kept of a line; `None` if it is no record.
+fn read_line<T>(
+    line: &[u8],
+    key: impl Fn(&str) -> u64,
+    filter: &impl Filter,
+    map: impl Fn(&Head) -> Option<T>,
+) -> Option<Line<T>> {
+    let head = Head::of(line)?;
+    let call = key(&head.id);
+    Some(match head.event.as_ref() {
+        "begin" => Line::Begin(call, line.into()),
+        "stall" => Line::Stall(call, line.into()),
+        "end" if filter.holds_for(&head) => Line::End(call, Some(map(&head)?)),
+        "end" => Line::End(call, None),
+        _ => Line::OfLaterRelease,
+    })
 }
 
-#[derive(Default)]
-struct State {
-    open: HashMap<String, Value>,
-    /// The calls that have ended: a begin that was late stands behind its end.
-    ended: HashSet<String>,
-    stalls: HashMap<String, Vec<Value>>,
-    calls: Vec<Call>,
-    /// Ids in lines that are broken.
-    torn: BTreeSet<String>,
+/// The lines of a block. Empty ones are what a running process has written so far of its first line.
+fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        rest = rest.get(end + 1..).unwrap_or_default();
+        Some(line.trim_ascii())
+    })
+    .filter(|line| !line.is_empty())
+}
+
+/// The id in a line that is torn behind it.
+fn id_in(line: &[u8]) -> Option<Cow<'_, str>> {
+    const NAME: &[u8] = b"\"id\":\"";
+    let rest = &line[memmem::find(line, NAME)? + NAME.len()..];
+    Some(String::from_utf8_lossy(&rest[..memchr::memchr(b'"', rest)?]))
+}
+
+/// What is known of the calls so far.
+struct State<V> {
+    visit: V,
+    has_enough: bool,
+    /// The begins of calls that have not ended.
+    open: HashMap<u64, Box<[u8]>>,
+    /// The calls that have ended: a begin that was late stands behind its end, and an end may be met again.
+    ended: HashSet<u64>,
+    stalls: HashMap<u64, Vec<Box<[u8]>>>,
+    torn: HashSet<u64>,
     broken: usize,
 }
 
-impl State {
-    fn read(&mut self, mut lines: impl BufRead, wanted: &impl Fn(&Call) -> bool) -> io::Result<()> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
-            }
-            match serde_json::from_slice::<Value>(&line) {
-                Ok(record) if record["id"].is_string() => self.record(record, wanted),
-                // What a running process has written so far of its first line.
-                _ if line.trim_ascii().is_empty() => {}
-                _ => {
-                    self.broken += 1;
-                    self.torn.extend(id_in(&line));
-                }
-            }
+impl<V> State<V> {
+    fn of(visit: V) -> State<V> {
+        State {
+            visit,
+            has_enough: false,
+            open: HashMap::new(),
+            ended: HashSet::new(),
+            stalls: HashMap::new(),
+            torn: HashSet::new(),
+            broken: 0,
         }
     }
 
-    fn record(&mut self, record: Value, wanted: &impl Fn(&Call) -> bool) {
-        let id = record["id"].as_str().unwrap_or_default().to_owned();
-        match record["event"].as_str() {
-            Some("begin") if self.ended.contains(&id) => {}
-            Some("begin") => {
-                self.open.insert(id, record);
-            }
-            Some("stall") => self.stalls.entry(id).or_default().push(record),
-            Some("end") => {
-                self.open.remove(&id);
-                let outcome = record["outcome"].as_str().unwrap_or_default().to_owned();
-                let call = Call { outcome, stalls: self.stalls.remove(&id).unwrap_or_default(), record };
-                self.ended.insert(id);
-                if wanted(&call) {
-                    self.calls.push(call);
+    fn add<T>(&mut self, batch: Batch<T>) -> ControlFlow<()>
+    where
+        V: FnMut(T, Vec<Value>) -> ControlFlow<()>,
+    {
+        self.broken += batch.broken;
+        self.torn.extend(batch.torn);
+        for line in batch.lines {
+            match line {
+                Line::Begin(call, record) if !self.ended.contains(&call) => {
+                    self.open.insert(call, record);
                 }
+                Line::Stall(call, record) if !self.ended.contains(&call) => {
+                    let stalls = self.stalls.entry(call).or_default();
+                    if !stalls.contains(&record) {
+                        stalls.push(record);
+                    }
+                }
+                Line::End(call, found) if self.ended.insert(call) => {
+                    self.open.remove(&call);
+                    let stalls = self.stalls_of(call);
+                    if let Some(found) = found {
+                        self.visit(found, stalls)?;
+                    }
+                }
+                _ => {}
             }
-            // Of a later release.
-            _ => {}
         }
+        ControlFlow::Continue(())
     }
 
-    fn finish(mut self, node: &Node, wanted: &impl Fn(&Call) -> bool) -> Reading {
-        let mut lost = unfinished::calls(node, Path::new(unfinished::NOTES));
-        lost.append(&mut self.torn);
+    fn visit<T>(&mut self, found: T, stalls: Vec<Value>) -> ControlFlow<()>
+    where
+        V: FnMut(T, Vec<Value>) -> ControlFlow<()>,
+    {
+        let goes_on = (self.visit)(found, stalls);
+        self.has_enough = goes_on.is_break();
+        goes_on
+    }
+
+    fn stalls_of(&mut self, call: u64) -> Vec<Value> {
+        let lines = self.stalls.remove(&call).unwrap_or_default();
+        lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
+    /// Tells what became of the calls that have not ended.
+    fn without_end<T>(
+        &mut self,
+        node: &Node,
+        keys: &RandomState,
+        filter: &impl Filter,
+        map: impl Fn(&Head) -> Option<T>,
+    ) where
+        V: FnMut(T, Vec<Value>) -> ControlFlow<()>,
+    {
+        let noted = unfinished::calls(node, Path::new(unfinished::NOTES));
+        let lost: HashSet<u64> = noted.iter().map(|id| keys.hash_one(id)).chain(self.torn.drain()).collect();
         let boot_id = node.boot_id();
-        for (id, begin) in self.open {
+        let mut open: Vec<(u64, Box<[u8]>)> = self.open.drain().collect();
+        // All begin with the same fields, and the ids sort by time.
+        open.sort_by(|(_, one), (_, other)| one.cmp(other));
+        for (call, line) in open {
+            let Some(mut begin) = Head::of(&line) else { continue };
             let outcome = if is_running(node, &boot_id, &begin) {
                 "running"
-            } else if lost.contains(&id) {
+            } else if lost.contains(&call) {
                 "unfinished"
             } else {
                 "killed"
             };
-            let stalls = self.stalls.remove(&id).unwrap_or_default();
-            let call = Call { record: begin, outcome: outcome.to_owned(), stalls };
-            if wanted(&call) {
-                self.calls.push(call);
+            begin.outcome = Cow::Borrowed(outcome);
+            let stalls = self.stalls_of(call);
+            let found = filter.holds_for(&begin).then(|| map(&begin)).flatten();
+            if found.is_some_and(|found| self.visit(found, stalls).is_break()) {
+                return;
             }
         }
-        self.calls.sort_by(|one, other| {
-            one.text("time").cmp(other.text("time")).then_with(|| one.text("id").cmp(other.text("id")))
-        });
-        Reading { calls: self.calls, broken: self.broken }
     }
 }
 
 /// Whether the process that began the call is still there.
-fn is_running(node: &Node, boot_id: &str, begin: &Value) -> bool {
-    let pid = begin["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-    begin["boot_id"] == boot_id
+#[allow(clippy::cast_precision_loss, reason = "clock ticks since boot stay far below 2^53")]
+fn is_running(node: &Node, boot_id: &str, begin: &Head) -> bool {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let pid = begin.pid.map(|pid| pid as u32);
+    begin.boot_id == boot_id
         && pid
             .and_then(|pid| node.process(pid))
-            .is_some_and(|process| begin["start_ticks"] == process.start_ticks)
-}
-
-/// The id in a line that is torn behind it.
-fn id_in(line: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(line);
-    let (_, rest) = text.split_once("\"id\":\"")?;
-    Some(rest.split_once('"')?.0.to_owned())
+            .is_some_and(|process| begin.start_ticks == Some(process.start_ticks as f64))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-    use std::fs;
-
-    fn read(files: &[(&str, &str)]) -> Reading {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            fs::write(dir.path().join(name), content).unwrap();
-        }
-        calls(&Node::this(), dir.path(), |_| true).unwrap()
-    }
-
-    fn shown(reading: &Reading) -> Vec<(&str, &str)> {
-        reading.calls.iter().map(|call| (call.text("id"), call.outcome.as_str())).collect()
-    }
-
-    const END_A: &str =
-        "{\"event\":\"end\",\"id\":\"a\",\"time\":\"2026-01-01T00:00:01Z\",\"outcome\":\"ok\"}\n";
-    const BEGIN_B: &str =
-        "{\"event\":\"begin\",\"id\":\"b\",\"time\":\"2026-01-01T00:00:00Z\",\"boot_id\":\"x\",\"pid\":1}\n";
-
-    #[test]
-    fn a_begin_without_an_end_whose_process_is_gone_was_killed() {
-        let reading = read(&[("journal.jsonl", &format!("{BEGIN_B}{END_A}"))]);
-        assert_eq!(shown(&reading), [("b", "killed"), ("a", "ok")]);
-        assert!(reading.calls[0].has_failed());
-    }
-
-    #[test]
-    fn one_whose_process_is_there_is_running() {
-        let node = Node::this();
-        let process = node.process(std::process::id()).unwrap();
-        let begin = json!({
-            "event": "begin", "id": "r", "boot_id": node.boot_id(), "pid": process.pid, "start_ticks": process.start_ticks,
-        });
-        let reading = read(&[("journal.jsonl", &format!("{begin}\n"))]);
-        assert_eq!(shown(&reading), [("r", "running")]);
-        assert!(!reading.calls[0].has_failed());
-    }
-
-    #[test]
-    fn one_whose_end_is_torn_is_unfinished() {
-        let reading = read(&[(
-            "journal.jsonl",
-            &format!("{BEGIN_B}{{\"schema\":1,\"event\":\"end\",\"id\":\"b\",\"ti\n{END_A}"),
-        )]);
-        assert_eq!(shown(&reading), [("b", "unfinished"), ("a", "ok")]);
-        assert_eq!(reading.broken, 1);
-    }
-
-    #[test]
-    fn begin_and_end_may_stand_in_different_files_and_stalls_belong_to_their_call() {
-        let stall = "{\"event\":\"stall\",\"id\":\"a\",\"after_ms\":10000}\n";
-        let begin = "{\"event\":\"begin\",\"id\":\"a\"}\n";
-        let reading =
-            read(&[("journal.2.jsonl", begin), ("journal.1.jsonl", stall), ("journal.jsonl", END_A)]);
-        assert_eq!(shown(&reading), [("a", "ok")]);
-        assert_eq!(reading.calls[0].stalls.len(), 1);
-    }
-
-    #[test]
-    fn a_begin_that_was_late_stands_behind_its_end() {
-        let reading =
-            read(&[("journal.1.jsonl", END_A), ("journal.jsonl", "{\"event\":\"begin\",\"id\":\"a\"}\n")]);
-        assert_eq!(shown(&reading), [("a", "ok")]);
-    }
-
-    #[test]
-    fn what_is_no_record_is_counted_and_passed_over() {
-        let content =
-            format!("junk\n\u{0}\u{1}\n[1]\n\n{{\"event\":\"new\",\"id\":\"z\"}}\n{END_A}{{\"id\":\"cut");
-        let reading = read(&[("journal.jsonl", &content)]);
-        assert_eq!((shown(&reading), reading.broken), (vec![("a", "ok")], 4));
-    }
-
-    #[test]
-    fn no_journal_is_told_apart_from_an_empty_one() {
-        assert!(read(&[("journal.jsonl", "")]).calls.is_empty());
-        let error = calls(&Node::this(), Path::new("/nowhere"), |_| true).unwrap_err();
-        assert_eq!(error.to_string(), "no journal in /nowhere");
-    }
-}
+mod tests;

@@ -27,6 +27,7 @@ fn masked(place: &Place, ran: &Ran, end: &Value) -> String {
         .replace(&shown_time(text("time")), "TIME")
         .replace(&shown_time(text("plugin_mtime")), "MTIME")
         .replace(&caller, "CALLER")
+        .replace(&caller.replace(" (", ", ").replace(')', ""), "CALLER")
         .replace(&format!("node       {}", text("node")), "node       NODE")
         .replace(&format!("pid {}", end["plugin_pid"]), "pid PID");
     let measured = |line: &str| match line.split_once(" after ") {
@@ -35,7 +36,25 @@ fn masked(place: &Place, ran: &Ran, end: &Value) -> String {
         Some((start, _)) => format!("{start} after MEASURED"),
         None => line.to_owned(),
     };
-    shown.lines().map(measured).collect::<Vec<_>>().join("\n")
+    let mut section = "";
+    let mut lines = Vec::new();
+    for line in shown.lines() {
+        if !line.starts_with([' ', '>']) {
+            section = line.split(' ').next().unwrap_or_default();
+        }
+        let is_of_calls = section == "timeline" || (section == "calls" && line.starts_with([' ', '>']));
+        lines.push(if is_of_calls { without_numbers(line) } else { measured(line) });
+    }
+    lines.join("\n")
+}
+
+/// A line without what differs from call to call: words that begin with a digit, ids, and their units.
+fn without_numbers(line: &str) -> String {
+    let is_id = |word: &str| word.len() == 8 && word.chars().all(|digit| digit.is_ascii_hexdigit());
+    let is_number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit() || first == '+');
+    let is_unit = |word: &str| matches!(word, "ms" | "s" | "ms," | "s,");
+    let words = line.split_whitespace().filter(|word| !is_id(word) && !is_number(word) && !is_unit(word));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -65,6 +84,13 @@ fn a_failed_call_is_shown_whole() {
       took       MEASURED
       ended with exit status 3, pid PID
       used       MEASURED
+
+    timeline
+    begin CALLER
+    checks plugin-binary config netns
+    delegate bad ran exit status
+    diagnosis unknown
+    end failed, of it in cniscope
 
     plugin's error (code 7)
       no
@@ -125,9 +151,20 @@ fn the_last_call_is_shown() {
       ended with exit status 0, pid PID
       used       MEASURED
 
+    timeline
+    begin CALLER
+    checks plugin-binary config
+    delegate good ran exit status
+    end ok, of it in cniscope
+
     checks
       ok      plugin-binary  good can be executed
       ok      config         the entry has no mistake that is known
+
+    calls for this container
+    TIME VERB POD PLUGIN TOOK OUTCOME CAUSE ID
+    ADD shop/cart bad failed unknown
+    > DEL container1 good ok
 
     result
       {
@@ -178,9 +215,9 @@ fn an_id_that_fits_several_calls_lists_them() {
     assert_eq!((ran.status, ran.text()), (2, String::new()));
     let stderr = String::from_utf8(ran.stderr).unwrap();
     let lines: Vec<&str> = stderr.lines().collect();
-    assert_eq!(lines[0], "cniscope: 2 calls have an id like \"0\", among them:");
-    let ids: Vec<&str> = lines[1..].iter().map(|line| line.split_whitespace().last().unwrap()).collect();
-    assert_eq!(ids, [&good["id"].as_str().unwrap()[28..], &bad["id"].as_str().unwrap()[28..]]);
+    assert_eq!(lines[0], "cniscope: 2 calls fit \"0\":");
+    let ids: Vec<&str> = lines[2..].iter().map(|line| line.split_whitespace().last().unwrap()).collect();
+    assert_eq!(ids, [&bad["id"].as_str().unwrap()[28..], &good["id"].as_str().unwrap()[28..]]);
 }
 
 #[test]
@@ -217,4 +254,60 @@ fn what_was_seen_of_a_plugin_that_hung_is_shown() {
     let shown = place.cli(&["show", "last"]).text();
     let part = shown.split("\nhanging (1, after ").nth(1).unwrap();
     assert!(part.contains("\"command_line\": \"sleep 60\""), "{shown}");
+}
+
+#[test]
+fn a_container_or_a_pod_means_its_last_add_or_failure() {
+    let place = Place::new();
+    place.plugin("bad", "exit 1");
+    place.plugin("good", "echo '{}'");
+    let args = |pod: &str| format!("K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod}");
+    let calls =
+        [("ADD", "bad", "4abc", "cart"), ("DEL", "good", "4abc", "cart"), ("DEL", "good", "5def", "web")];
+    for (count, (verb, plugin, container, pod)) in (1..).zip(calls) {
+        place.wrapped(verb, plugin).env("CNI_ARGS", args(pod)).env("CNI_CONTAINERID", container).run();
+        place.ends(count);
+    }
+    let ends = place.ends(3);
+    for (name, expected) in [("shop/cart", 0), ("cart", 0), ("shop/web", 2), ("last", 2), ("last-failed", 0)]
+    {
+        let ran = place.cli(&["show", name, "-o", "json"]);
+        assert_eq!((ran.status, ran.json()), (0, ends[expected].clone()), "{name}");
+    }
+    let ran = place.cli(&["show", "shop/other"]);
+    assert_eq!((ran.status, ran.text()), (2, String::new()));
+}
+
+#[test]
+fn a_part_is_given_as_it_was_recorded() {
+    let (place, bad, good) = two_calls();
+    let json = |value: &Value| format!("{value}\n");
+    let table = [
+        (&bad, "--config", json(&bad["config"]), ""),
+        (&bad, "--stdout", json(&bad["error"]), ""),
+        (&bad, "--stderr", "words\n".to_owned(), ""),
+        (&good, "--stdout", json(&good["result"]), ""),
+        (&good, "--stderr", String::new(), "the record has no stderr\n"),
+    ];
+    for (end, part, stdout, stderr) in table {
+        let ran = place.cli(&["show", end["id"].as_str().unwrap(), part]);
+        assert_eq!(ran.answer(), (0, stdout, stderr.to_owned()), "{part}");
+    }
+    assert_eq!(place.cli(&["show", "last", "--config", "--stderr"]).status, 2);
+}
+
+#[test]
+fn what_was_redacted_in_a_part_is_said() {
+    let place = Place::new();
+    place.plugin("good", "echo 'token=abcdefghijklmnop0123456789' >&2; printf '\\033[31mred' >&2; echo '{}'");
+    place.wrapped("ADD", "good").config("password", json!("hunter2")).run();
+    place.end();
+    let ran = place.cli(&["show", "last", "--config"]);
+    assert_eq!((ran.status, &ran.json()["password"]), (0, &json!("<redacted>")));
+    assert_eq!(
+        String::from_utf8(ran.stderr).unwrap(),
+        "1 value was redacted when it was recorded: <redacted>\n"
+    );
+    let stderr = place.cli(&["show", "last", "--stderr"]).text();
+    assert!(stderr.ends_with("\u{1b}[31mred") && !stderr.contains("abcdefghijklmnop"), "{stderr:?}");
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::journal::head::Head;
-use crate::journal::read::Call;
 use crate::journal::sources;
+use crate::journal::stored::Stored;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -18,6 +18,9 @@ const INTERVAL: Duration = Duration::from_millis(200);
 pub(super) struct Follower {
     dir: PathBuf,
     current: Option<File>,
+    /// The files that were there at the last look. They are held open, so that none of their inodes can be that of a newer
+    /// file.
+    known: Vec<File>,
     /// The start of a line whose end is not written yet.
     rest: Vec<u8>,
 }
@@ -25,15 +28,17 @@ pub(super) struct Follower {
 impl Follower {
     /// The end of what is there now.
     pub(super) fn at_end(dir: &Path) -> Follower {
-        let mut current = sources::open_files(dir).unwrap_or_default().pop().map(|(_, file)| file);
-        if let Some(file) = &mut current {
+        let mut follower =
+            Follower { dir: dir.to_owned(), current: None, known: Vec::new(), rest: Vec::new() };
+        follower.current = follower.newer().pop();
+        if let Some(file) = &mut follower.current {
             let _ = file.seek(SeekFrom::End(0));
         }
-        Follower { dir: dir.to_owned(), current, rest: Vec::new() }
+        follower
     }
 
     /// Waits for wanted calls to end.
-    pub(super) fn wait(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
+    pub(super) fn wait(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Stored>> {
         loop {
             let calls = self.poll(wanted)?;
             if !calls.is_empty() {
@@ -44,7 +49,7 @@ impl Follower {
     }
 
     /// The calls that have ended since the last look.
-    fn poll(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
+    fn poll(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Stored>> {
         // What is newer than the current file is known before that is read to its end: nothing is written to it later but
         // by who had it open.
         let newer = self.newer();
@@ -56,22 +61,34 @@ impl Follower {
         Ok(calls)
     }
 
-    /// The files that are newer than the current one, the oldest first.
-    fn newer(&self) -> Vec<File> {
+    /// The files that are newer than the current one, the oldest first. If that is gone, or compressed, those are that have
+    /// come since the last look.
+    fn newer(&mut self) -> Vec<File> {
         // A folder that cannot be read now may be readable at the next look.
-        let mut files: Vec<File> =
-            sources::open_files(&self.dir).unwrap_or_default().into_iter().map(|(_, file)| file).collect();
+        let Ok(mut files) = sources::open_files(&self.dir) else { return Vec::new() };
+        files.retain(|(path, _)| path.extension().is_none_or(|extension| extension != "gz"));
         let inode = |file: &File| file.metadata().ok().map(|metadata| metadata.ino());
         let current = self.current.as_ref().and_then(inode);
-        // If the current one is gone, everything that is left is newer.
-        if let Some(position) = files.iter().position(|file| current.is_some() && inode(file) == current) {
-            files.drain(..=position);
+        let position = files.iter().position(|(_, file)| current.is_some() && inode(file) == current);
+        let known: Vec<Option<u64>> = self.known.iter().map(inode).collect();
+        self.known.clear();
+        let mut newer = Vec::new();
+        for (number, (_, file)) in files.into_iter().enumerate() {
+            if position.map_or_else(|| !known.contains(&inode(&file)), |position| number > position) {
+                newer.extend(file.try_clone());
+            }
+            self.known.push(file);
         }
-        files
+        newer
     }
 
-    fn read_current(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Call>> {
+    fn read_current(&mut self, wanted: &impl Fn(&Head) -> bool) -> io::Result<Vec<Stored>> {
         if let Some(file) = &mut self.current {
+            // logrotate's `copytruncate` begins the same file anew.
+            if file.metadata()?.len() < file.stream_position()? {
+                file.rewind()?;
+                self.rest.clear();
+            }
             file.read_to_end(&mut self.rest)?;
         }
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
@@ -80,9 +97,9 @@ impl Follower {
     }
 }
 
-fn ended(line: &[u8], wanted: &impl Fn(&Head) -> bool) -> Option<Call> {
+fn ended(line: &[u8], wanted: &impl Fn(&Head) -> bool) -> Option<Stored> {
     let head = Head::of(line).filter(|head| head.event == "end" && wanted(head))?;
-    Some(Call { record: head.record()?, outcome: head.outcome.to_string(), stalls: Vec::new() })
+    Some(Stored::of(&head))
 }
 
 #[cfg(test)]
@@ -95,8 +112,8 @@ mod tests {
         format!("{{\"event\":\"end\",\"id\":\"{id}\",\"outcome\":\"ok\"}}\n")
     }
 
-    fn ids(calls: &[Call]) -> Vec<&str> {
-        calls.iter().map(|call| call.text("id")).collect()
+    fn ids(calls: &[Stored]) -> Vec<&str> {
+        calls.iter().map(Stored::id).collect()
     }
 
     #[test]
@@ -123,6 +140,28 @@ mod tests {
         fs::remove_file(dir.path().join("journal.2.jsonl")).unwrap();
         File::options().append(true).open(&path).unwrap().write_all(end(5).as_bytes()).unwrap();
         assert_eq!(ids(&follower.poll(&|_: &Head| true).unwrap()), ["5"]);
+    }
+
+    #[test]
+    fn what_logrotate_does_meanwhile_is_followed_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        fs::write(dir.path().join("journal.jsonl-20261119"), end(1)).unwrap();
+        fs::write(&path, end(2) + &end(3)).unwrap();
+        let mut follower = Follower::at_end(dir.path());
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty());
+        // copytruncate
+        fs::copy(&path, dir.path().join("journal.jsonl.1")).unwrap();
+        fs::write(&path, end(4)).unwrap();
+        let ids_of = |calls: Vec<Stored>| ids(&calls).join(" ");
+        assert_eq!(ids_of(follower.poll(&|_: &Head| true).unwrap()), "4");
+        // Renamed, and compressed at once.
+        fs::write(dir.path().join("journal.jsonl-20261120.gz"), b"\x1f\x8b").unwrap();
+        fs::remove_file(dir.path().join("journal.jsonl-20261119")).unwrap();
+        fs::rename(&path, dir.path().join("journal.jsonl.1")).unwrap();
+        fs::write(&path, end(5)).unwrap();
+        assert_eq!(ids_of(follower.poll(&|_: &Head| true).unwrap()), "5");
+        assert_eq!(ids_of(follower.poll(&|_: &Head| true).unwrap()), "");
     }
 
     #[test]

@@ -1,29 +1,17 @@
 //! `cniscope journal`: lists calls.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::SystemTime;
 
-use serde_json::Value;
-
-use super::filter::Filter;
+use super::filter::{Filter, Wanted};
 use super::{CliError, Common, Outcome, follow};
 use crate::journal::head::Head;
-use crate::journal::read::{self, Call, Filter as _, Reading};
-use crate::render::{self, call, escape};
-
-/// How the calls are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// A table
-    Table,
-    /// A table with more columns
-    Wide,
-    /// An array of records
-    Json,
-    /// A record a line
-    Jsonl,
-}
+use crate::journal::read::{Filter as _, Passed, ReadError};
+use crate::journal::sources::Sources;
+use crate::journal::stored::{self, PortionError, Stored};
+use crate::render::list::List;
+use crate::render::{self, list};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -40,89 +28,108 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
-    let wanted = arguments.filter.wanted(SystemTime::now(), common.zone()).map_err(CliError::Usage)?;
-    if arguments.follow && arguments.output == Output::Json {
-        return Err(CliError::Usage(
-            "-f does not go with -o json, which is one document; use -o jsonl".to_owned(),
-        ));
-    }
-    // The place is taken before reading, so that nothing that is written meanwhile is lost.
-    let follower = match (arguments.follow, common.journals().as_slice()) {
-        (false, _) => None,
-        (true, [dir]) => Some(follow::Follower::at_end(dir)),
-        (true, _) => return Err(CliError::Usage("-f follows one folder; give --journal once".to_owned())),
-    };
-    let read = common.sources().and_then(|sources| read::calls(&common.node(), sources, &wanted));
-    let reading = match read {
-        Err(read::ReadError::Missing { .. }) if arguments.follow => Reading::default(),
-        other => other?,
-    };
-    let first = arguments.last.map_or(0, |last| reading.calls.len().saturating_sub(last));
-    let calls = &reading.calls[first..];
-    render::to_stdout(|out| write(out, common, arguments, calls))?;
-    super::say_passed(reading.passed);
-    if calls.is_empty() && !arguments.follow && matches!(arguments.output, Output::Table | Output::Wide) {
-        anstream::eprintln!("no call in {} matches", common.journal_names());
-    }
-    if let Some(follower) = follower {
-        // One that was running has not been seen to end.
-        let ended = calls.iter().filter(|call| call.text("event") == "end");
-        let seen: HashSet<String> = ended.map(|call| call.text("id").to_owned()).collect();
-        go_on(
-            common,
-            arguments,
-            |call| wanted.holds_for(call) && !seen.contains(call.id.as_ref()),
-            follower,
-        )?;
-    }
-    Ok(Outcome::Fine)
+/// How the calls are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// A table
+    Table,
+    /// A table with more columns
+    Wide,
+    /// An array of records
+    Json,
+    /// A record a line
+    Jsonl,
+    /// For spreadsheets
+    Csv,
 }
 
-fn write(out: &mut dyn Write, common: &Common, arguments: &Arguments, calls: &[Call]) -> std::io::Result<()> {
-    match arguments.output {
-        Output::Table | Output::Wide => {
-            let is_wide = arguments.output == Output::Wide;
-            let width = if is_wide { None } else { render::terminal_width() };
-            if calls.is_empty() {
-                Ok(())
-            } else {
-                call::table(calls, common.zone(), is_wide).write(out, width)
-            }
-        }
-        Output::Json => {
-            let records: Vec<Value> = calls.iter().map(call::record).collect();
-            writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&records)?))
-        }
-        Output::Jsonl => {
-            calls.iter().try_for_each(|one| writeln!(out, "{}", escape::json(&call::record(one).to_string())))
+impl Output {
+    fn form(self) -> list::Form {
+        match self {
+            Output::Table => list::Form::Table,
+            Output::Wide => list::Form::Wide,
+            Output::Json => list::Form::Json,
+            Output::Jsonl => list::Form::Jsonl,
+            Output::Csv => list::Form::Csv,
         }
     }
+}
+
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
+    let wanted = arguments.filter.wanted(SystemTime::now(), common.zone()).map_err(CliError::Usage)?;
+    // The place is taken before reading, so that nothing that is written meanwhile is lost.
+    let follower = if arguments.follow { Some(follower(common, arguments)?) } else { None };
+    let sources = match common.sources() {
+        Err(ReadError::Missing { .. }) if arguments.follow => Sources::default(),
+        other => other?,
+    };
+    let mut list =
+        List::new(arguments.output.form(), common.zone(), render::terminal_width(), arguments.follow);
+    let mut ended = HashSet::new();
+    let mut passed = Ok(Passed::default());
+    print(arguments, |out| {
+        let take = |calls: Vec<Stored>| {
+            if arguments.follow {
+                // One that was running has not been seen to end.
+                let of_end = calls.iter().filter(|call| call.head().event == "end");
+                ended.extend(of_end.map(|call| call.id().to_owned()));
+            }
+            list.write(out, &calls)
+        };
+        passed = stored::in_portions(&common.node(), sources, &wanted, arguments.last, take);
+        match &mut passed {
+            Err(PortionError::Take(error)) => Err(std::mem::replace(error, io::ErrorKind::Other.into())),
+            _ => list.end(out),
+        }
+    })?;
+    if let Err(PortionError::Read(error)) = passed {
+        return Err(error.into());
+    }
+    super::say_passed(passed.unwrap_or_default());
+    if list.is_empty() && !arguments.follow && arguments.output.form().is_table() {
+        anstream::eprintln!("no call in {} matches", common.journal_names());
+    }
+    match follower {
+        Some(follower) => go_on(arguments, &mut list, &wanted, &ended, follower),
+        None => Ok(Outcome::Fine),
+    }
+}
+
+fn follower(common: &Common, arguments: &Arguments) -> Result<follow::Follower, CliError> {
+    if arguments.output == Output::Json {
+        let why = "-f does not go with -o json, which is one document; use -o jsonl";
+        return Err(CliError::Usage(why.to_owned()));
+    }
+    match common.journals().as_slice() {
+        [dir] if !dir.is_file() => Ok(follow::Follower::at_end(dir)),
+        _ => Err(CliError::Usage("-f follows one folder of a journal".to_owned())),
+    }
+}
+
+/// Writes with styles for people, as it is for programs.
+fn print(arguments: &Arguments, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if arguments.output.form().is_table() { render::to_stdout(write) } else { render::to_stdout_as_is(write) }
 }
 
 /// Writes calls as they end, until the reader or the user has enough.
 fn go_on(
-    common: &Common,
     arguments: &Arguments,
-    wanted: impl Fn(&Head) -> bool,
+    list: &mut List,
+    wanted: &Wanted,
+    ended: &HashSet<String>,
     mut follower: follow::Follower,
-) -> Result<(), CliError> {
+) -> Result<Outcome, CliError> {
+    let is_new = |call: &Head| wanted.holds_for(call) && !ended.contains(call.id.as_ref());
     loop {
-        let ended: Vec<Call> = follower.wait(&wanted)?;
+        let calls = follower.wait(&is_new)?;
         let mut is_closed = false;
-        render::to_stdout(|out| {
-            let written = match arguments.output {
-                Output::Json | Output::Jsonl => write(out, common, arguments, &ended),
-                Output::Table | Output::Wide => ended.iter().try_for_each(|one| {
-                    writeln!(out, "{}", call::line(one, common.zone(), arguments.output == Output::Wide))
-                }),
-            };
-            let flushed = written.and_then(|()| out.flush());
-            is_closed = flushed.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
-            flushed
+        print(arguments, |out| {
+            let written = list.write(out, &calls).and_then(|()| out.flush());
+            is_closed = written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+            written
         })?;
         if is_closed {
-            return Ok(());
+            return Ok(Outcome::Fine);
         }
     }
 }

@@ -16,6 +16,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::journal::read::{Passed, ReadError};
 use crate::journal::sources::Sources;
+use crate::journal::stored::PortionError;
 use crate::node::Node;
 use crate::render::time::Zone;
 use crate::settings::Settings;
@@ -76,6 +77,15 @@ enum CliError {
     Output(#[from] std::io::Error),
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<PortionError> for CliError {
+    fn from(error: PortionError) -> CliError {
+        match error {
+            PortionError::Read(error) => CliError::Journal(error),
+            PortionError::Take(error) => CliError::Output(error),
+        }
+    }
 }
 
 /// The end of a verb that ran.

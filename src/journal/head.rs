@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 
 /// The head of a record. A text that is missing, or is none, is empty.
@@ -58,9 +60,13 @@ impl<'a> Head<'a> {
     /// The head of the record in a line; `None` if there is none.
     #[must_use]
     pub fn of(line: &'a [u8]) -> Option<Head<'a>> {
-        let mut head: Head = serde_json::from_slice(line).ok()?;
-        head.line = line;
-        (!head.id.is_empty()).then_some(head)
+        let mut head = Head { line, ..Head::default() };
+        let mut is_enough = false;
+        let mut text = serde_json::Deserializer::from_slice(line);
+        let can_stop = is_as_written(line);
+        let read = OfRecord { head: &mut head, can_stop, is_enough: &mut is_enough }.deserialize(&mut text);
+        let is_whole = is_enough || read.and_then(|()| text.end()).is_ok();
+        (is_whole && !head.id.is_empty()).then_some(head)
     }
 
     /// The whole record.
@@ -92,24 +98,45 @@ pub(super) fn is_suspect(outcome: &str, cause: &str) -> bool {
     outcome == "ok" && !cause.is_empty()
 }
 
-impl<'de> Deserialize<'de> for Head<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Head<'de>, D::Error> {
-        deserializer.deserialize_map(OfRecord)
+/// Whether the line is a whole record of an end as [`super::record`] has it: the head first, and at the very end a field
+/// that no line has that is torn. Of such a line the rest needs no look. Zeros are what a crash of the machine leaves in
+/// the middle of a file.
+fn is_as_written(line: &[u8]) -> bool {
+    const START: &[u8] = b"{\"schema\":1,\"event\":\"end\",\"id\":\"";
+    const LAST: &[u8] = b",\"config_sha256\":\"";
+    const DIGITS: usize = 64;
+    line.strip_suffix(b"\"}")
+        .and_then(|rest| rest.split_last_chunk::<DIGITS>())
+        .is_some_and(|(rest, digits)| rest.ends_with(LAST) && digits.iter().all(u8::is_ascii_hexdigit))
+        && line.starts_with(START)
+        && memchr::memchr(0, line).is_none()
+}
+
+/// Reads a head; with `can_stop` no further than it goes.
+struct OfRecord<'head, 'line> {
+    head: &'head mut Head<'line>,
+    can_stop: bool,
+    is_enough: &'head mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for OfRecord<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct OfRecord;
-
-impl<'de> Visitor<'de> for OfRecord {
-    type Value = Head<'de>;
+impl<'de> Visitor<'de> for OfRecord<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str("a record")
     }
 
     // Of a name that stands there twice the last one counts, as in every reader of JSON.
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Head<'de>, A::Error> {
-        let mut head = Head::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let head = self.head;
         while let Some(name) = fields.next_key::<Scalar>()? {
             let text = match name.text().as_ref() {
                 "event" => &mut head.event,
@@ -132,7 +159,15 @@ impl<'de> Visitor<'de> for OfRecord {
                         "start_ticks" => &mut head.start_ticks,
                         "duration_ms" => &mut head.duration_ms,
                         "plugin_ms" => &mut head.plugin_ms,
-                        "overhead_ms" => &mut head.overhead_ms,
+                        "overhead_ms" => {
+                            head.overhead_ms = fields.next_value::<Scalar>()?.number();
+                            // Only the count of STATUS calls stands behind it.
+                            if self.can_stop && head.command != "STATUS" {
+                                *self.is_enough = true;
+                                return Ok(());
+                            }
+                            continue;
+                        }
                         "repeated" => &mut head.repeated,
                         _ => {
                             fields.next_value::<IgnoredAny>()?;
@@ -145,7 +180,7 @@ impl<'de> Visitor<'de> for OfRecord {
             };
             *text = fields.next_value::<Scalar>()?.text();
         }
-        Ok(head)
+        Ok(())
     }
 }
 
@@ -241,6 +276,30 @@ mod tests {
             ..Head::default()
         };
         assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn of_a_line_as_it_is_written_only_the_head_is_read() {
+        let sum = "0123456789abcdef".repeat(4);
+        let line = |command: &str, rest: &str| {
+            format!(
+                r#"{{"schema":1,"event":"end","id":"a","command":"{command}","outcome":"ok","overhead_ms":1.5,{rest}"config_sha256":"{sum}"}}"#
+            )
+        };
+        // Nothing but the head makes a difference, which shows that nothing else is read.
+        let add = line("ADD", r#""result":[],"overhead_ms":2,"#);
+        assert_eq!(Head::of(add.as_bytes()).unwrap().overhead_ms, Some(1.5));
+        let status = line("STATUS", r#""repeated":7,"#);
+        assert_eq!(Head::of(status.as_bytes()).unwrap().repeated, Some(7.0));
+        for torn in
+            [&add[..add.len() - 1], &add[..add.len() - 70], r#"{"schema":1,"event":"end","id":"a","x":{}"#]
+        {
+            assert_eq!(Head::of(torn.as_bytes()), None, "{torn}");
+        }
+        let zeros = line("ADD", "\"stderr\":\"\0\0\",");
+        assert_eq!(Head::of(zeros.as_bytes()), None);
+        let other = add.replace(r#""schema":1"#, r#""schema":2"#);
+        assert_eq!(Head::of(other.as_bytes()).unwrap().overhead_ms, Some(2.0));
     }
 
     #[test]

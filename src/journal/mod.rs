@@ -1,15 +1,18 @@
 //! The node's journal of CNI calls: what is written, how, and how it is read again.
 
 pub mod append;
+pub mod attempts;
 mod blocks;
 pub mod head;
 mod in_order;
 pub mod line;
 pub mod log;
+pub mod named;
 pub mod read;
 pub mod record;
 pub mod redact;
 pub mod sources;
+pub mod stored;
 pub mod unfinished;
 
 use std::path::Path;

@@ -2,105 +2,37 @@
 
 use std::io::{self, Write};
 
+use anstyle::Style;
 use serde_json::Value;
 
-use super::table::{Cell, Table};
+use super::list::{Form, List, subject};
 use super::time::{Zone, bytes, duration};
-use super::{HEADING, QUIET, escape, of_outcome, of_status};
+use super::{HEADING, QUIET, escape, of_outcome, of_status, timeline, wrap};
+use crate::journal::attempts::Attempts;
 use crate::journal::read::Call;
+use crate::journal::stored::Stored;
 
-/// How much of an id a list shows: of a UUID of version 7 the end tells calls apart, its start is the time.
-const SHORT_ID: usize = 8;
-
-/// The record of a call as a program reads it: the end, or else the begin with what became of the call.
-#[must_use]
-pub fn record(call: &Call) -> Value {
-    let mut record = call.record.clone();
-    if let Some(fields) = record.as_object_mut() {
-        fields.insert("outcome".to_owned(), Value::String(call.outcome.clone()));
-        if !call.stalls.is_empty() {
-            fields.insert("stalls".to_owned(), Value::Array(call.stalls.clone()));
-        }
-    }
-    record
-}
-
-/// A list of calls.
-#[must_use]
-pub fn table(calls: &[Call], zone: Zone, is_wide: bool) -> Table {
-    let mut headings = vec!["TIME", "VERB", "~POD", "PLUGIN", ">TOOK", "OUTCOME", "CAUSE", "ID"];
-    if is_wide {
-        headings.extend(["NETWORK", "CONTAINER", "INTERFACE", "CALLER"]);
-    }
-    let mut table = Table::new(&headings);
-    for call in calls {
-        table.row(cells(call, zone, is_wide));
-    }
-    table
-}
-
-/// A call as a line by itself, in columns of a fixed width where that is possible.
-#[must_use]
-pub fn line(call: &Call, zone: Zone, is_wide: bool) -> String {
-    let widths = [18, 6, 32, 10, 7, 11, 23, SHORT_ID];
-    let mut line = String::new();
-    for (position, cell) in cells(call, zone, is_wide).iter().enumerate() {
-        let width = widths.get(position).copied().unwrap_or_default();
-        line.push_str(&cell.padded(width));
-        line.push_str("  ");
-    }
-    line.trim_end().to_owned()
-}
-
-fn cells(call: &Call, zone: Zone, is_wide: bool) -> Vec<Cell> {
-    let text = |field: &str| escape::line(call.text(field)).into_owned();
-    let took = call.record["duration_ms"].as_f64().map(duration).unwrap_or_default();
-    let mut cells = vec![
-        Cell::new(zone.short(call.text("time"))),
-        Cell::new(text("command")),
-        Cell::new(escape::line(&subject(call)).into_owned()),
-        Cell::new(text("plugin")),
-        Cell::new(took),
-        Cell::new(escape::line(&call.outcome).into_owned()).styled(of_outcome(&call.outcome)),
-        Cell::new(text("cause")),
-        Cell::new(short_id(call)).styled(QUIET),
-    ];
-    if is_wide {
-        cells.extend(["network", "container_id", "ifname"].map(|field| Cell::new(text(field))));
-        cells.push(Cell::new(
-            escape::line(call.record["caller"]["name"].as_str().unwrap_or_default()).into_owned(),
-        ));
-    }
-    cells
-}
-
-/// The Pod; where the runtime names none, the container.
-fn subject(call: &Call) -> String {
-    match (call.text("pod_namespace"), call.text("pod_name")) {
-        ("", "") => call.text("container_id").chars().take(32).collect(),
-        ("", name) => name.to_owned(),
-        (namespace, name) => format!("{namespace}/{name}"),
-    }
-}
-
-fn short_id(call: &Call) -> String {
-    let id = call.text("id");
-    let start = id.len().saturating_sub(SHORT_ID);
-    escape::line(id.get(start..).unwrap_or(id)).into_owned()
-}
-
-/// One call, everything.
+/// One call, everything, for a terminal of this width.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn whole(out: &mut dyn Write, call: &Call, zone: Zone) -> io::Result<()> {
-    Whole { out, call, zone }.write()
+pub fn whole(
+    out: &mut dyn Write,
+    stored: &Stored,
+    attempts: &Attempts,
+    zone: Zone,
+    width: Option<usize>,
+) -> io::Result<()> {
+    Whole { out, stored, call: &stored.call(), attempts, zone, width }.write()
 }
 
 struct Whole<'a> {
     out: &'a mut dyn Write,
+    stored: &'a Stored,
     call: &'a Call,
+    attempts: &'a Attempts,
     zone: Zone,
+    width: Option<usize>,
 }
 
 impl Whole<'_> {
@@ -108,10 +40,12 @@ impl Whole<'_> {
         self.title()?;
         self.diagnosis()?;
         self.facts()?;
+        self.timeline()?;
         self.error("plugin's error", "error")?;
         self.error("returned", "returned")?;
         self.checks()?;
         self.changed()?;
+        self.attempts()?;
         self.block("stderr", self.call.text("stderr"))?;
         self.block("stdout", self.call.text("stdout_raw"))?;
         for (position, stall) in self.call.stalls.iter().enumerate() {
@@ -123,6 +57,44 @@ impl Whole<'_> {
         self.environment()?;
         self.list("settings", &self.call.record["warnings"])?;
         self.list("cut in this record", &self.call.record["truncated"])
+    }
+
+    fn timeline(&mut self) -> io::Result<()> {
+        self.heading("timeline")?;
+        for (when, what, more) in timeline::steps(self.call) {
+            write!(self.out, "  {when:<10} {what:<10} ")?;
+            wrap::hanging(self.out, &escape::line(&more), 24, self.width, Style::new())?;
+        }
+        Ok(())
+    }
+
+    /// The calls for the same Pod around this one, which is marked.
+    fn attempts(&mut self) -> io::Result<()> {
+        let attempts = self.attempts;
+        if attempts.before.is_empty() && attempts.after.is_empty() {
+            return Ok(());
+        }
+        let of = if self.call.text("pod_name").is_empty() { "container" } else { "Pod" };
+        self.heading(&format!("calls for this {of}"))?;
+        let room = self.width.map(|width| width.saturating_sub(2));
+        let mut list = List::new(Form::Table, self.zone, room, false);
+        let this = std::slice::from_ref(self.stored);
+        let mut table = Vec::new();
+        list.write(&mut table, &[&attempts.before, this, &attempts.after].concat())?;
+        let others = |count: usize, when: &str| match count {
+            0 => String::new(),
+            1 => format!("  1 {when} call\n"),
+            count => format!("  {count} {when} calls\n"),
+        };
+        let this = attempts.before.len() + 1;
+        for (position, line) in String::from_utf8_lossy(&table).lines().enumerate() {
+            let mark = if position == this { ">" } else { " " };
+            writeln!(self.out, "{mark} {line}")?;
+            if position == 0 {
+                write!(self.out, "{}", others(attempts.earlier, "earlier"))?;
+            }
+        }
+        write!(self.out, "{}", others(attempts.later, "later"))
     }
 
     fn heading(&mut self, text: &str) -> io::Result<()> {
@@ -141,7 +113,7 @@ impl Whole<'_> {
             "{}{} {}{} by {}: {}{}{}{took}",
             HEADING.render(),
             escape::line(call.text("command")),
-            escape::line(&subject(call)),
+            escape::line(&subject(&self.stored.head())),
             HEADING.render_reset(),
             escape::line(call.text("plugin")),
             style.render(),
@@ -155,8 +127,10 @@ impl Whole<'_> {
         let Some(cause) = diagnosis["cause"].as_str() else { return Ok(()) };
         let title = diagnosis["title"].as_str().unwrap_or_default();
         self.heading(&format!("cause: {}", escape::line(cause)))?;
-        writeln!(self.out, "  {}", escape::line(title))?;
-        writeln!(self.out, "  {}", escape::line(diagnosis["summary"].as_str().unwrap_or_default()))?;
+        for text in [title, diagnosis["summary"].as_str().unwrap_or_default()] {
+            write!(self.out, "  ")?;
+            wrap::hanging(self.out, &escape::line(text), 2, self.width, Style::new())?;
+        }
         for (name, key) in [("evidence", "evidence"), ("ruled out", "ruled_out"), ("fix", "fix")] {
             self.list(name, &diagnosis[key])?;
         }
@@ -190,7 +164,8 @@ impl Whole<'_> {
         facts.push(("used", joined(", ", &[memory, cpu])));
         self.heading("call")?;
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-            writeln!(self.out, "  {name:<10} {}", escape::line(value))?;
+            write!(self.out, "  {name:<10} ")?;
+            wrap::hanging(self.out, &escape::line(value), 13, self.width, Style::new())?;
         }
         Ok(())
     }
@@ -239,25 +214,21 @@ impl Whole<'_> {
             let text = |field: &str| escape::line(check[field].as_str().unwrap_or_default()).into_owned();
             let status = text("status");
             let style = of_status(&status);
-            writeln!(
+            write!(
                 self.out,
-                "  {}{status:<7}{} {:<14} {}",
+                "  {}{status:<7}{} {:<14} ",
                 style.render(),
                 style.render_reset(),
                 text("check"),
-                text("summary"),
             )?;
+            wrap::hanging(self.out, &text("summary"), 25, self.width, Style::new())?;
             let is_remarkable = matches!(status.as_str(), "warn" | "fail");
             if is_remarkable && let Some(evidence) = check["evidence"].as_object() {
                 for (name, value) in evidence {
                     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                     let (name, value) = (escape::line(name), escape::line(&value));
-                    writeln!(
-                        self.out,
-                        "          {}{name}: {value}{}",
-                        QUIET.render(),
-                        QUIET.render_reset()
-                    )?;
+                    write!(self.out, "          ")?;
+                    wrap::hanging(self.out, &format!("{name}: {value}"), 10, self.width, QUIET)?;
                 }
             }
         }
@@ -280,7 +251,9 @@ impl Whole<'_> {
                 "" => "(none)".to_owned(),
                 text => escape::line(text).into_owned(),
             };
-            writeln!(self.out, "  {}: {} -> {}", text("what"), text("before"), text("now"))?;
+            write!(self.out, "  ")?;
+            let change = format!("{}: {} -> {}", text("what"), text("before"), text("now"));
+            wrap::hanging(self.out, &change, 4, self.width, Style::new())?;
         }
         Ok(())
     }
@@ -318,7 +291,9 @@ impl Whole<'_> {
         let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
         for (position, item) in items.iter().enumerate() {
             let heading = if position == 0 { heading } else { "" };
-            writeln!(self.out, "  {heading:<10} {}", escape::line(item.as_str().unwrap_or_default()))?;
+            write!(self.out, "  {heading:<10} ")?;
+            let text = escape::line(item.as_str().unwrap_or_default());
+            wrap::hanging(self.out, &text, 13, self.width, Style::new())?;
         }
         Ok(())
     }

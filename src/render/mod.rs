@@ -5,11 +5,15 @@
 
 pub mod call;
 pub mod causes;
+pub mod csv;
 pub mod escape;
 pub mod examination;
 pub mod explanation;
+pub mod list;
+pub mod part;
 pub mod table;
 pub mod time;
+mod timeline;
 pub mod wrap;
 
 use std::io::{self, Write};
@@ -71,6 +75,18 @@ pub fn clear_terminal() -> io::Result<()> {
 /// If the output cannot be written for another reason.
 pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes to stdout what is for programs, byte for byte: nothing is taken out of it.
+///
+/// # Errors
+/// As [`to_stdout`].
+pub fn to_stdout_as_is(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

@@ -40,22 +40,27 @@ pub struct Table {
     headings: Vec<&'static str>,
     right: Vec<bool>,
     rows: Vec<Vec<Cell>>,
-    elastic: Option<usize>,
+    elastic: Vec<usize>,
+    /// The widths of the columns, once some rows are written.
+    widths: Option<Vec<usize>>,
 }
 
 /// Between columns.
 const GAP: &str = "  ";
+/// A column does not become narrower than this.
+const LEAST: usize = 12;
 
 impl Table {
-    /// A table with these columns. A heading that begins with `>` aligns its column to the right; the column whose heading
-    /// begins with `~` gives way where the terminal is narrow.
+    /// A table with these columns. A heading that begins with `>` aligns its column to the right; columns whose
+    /// heading begins with `~` give way where the terminal is narrow, the widest first.
     #[must_use]
     pub fn new(headings: &[&'static str]) -> Table {
         Table {
             headings: headings.iter().map(|heading| heading.trim_start_matches(['>', '~'])).collect(),
             right: headings.iter().map(|heading| heading.starts_with('>')).collect(),
             rows: Vec::new(),
-            elastic: headings.iter().position(|heading| heading.starts_with('~')),
+            elastic: (0..headings.len()).filter(|column| headings[*column].starts_with('~')).collect(),
+            widths: None,
         }
     }
 
@@ -69,26 +74,57 @@ impl Table {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, to: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
-        let widths = self.widths(width);
-        let headings =
-            self.headings.iter().map(|heading| Cell::new(*heading).styled(super::HEADING)).collect();
-        for row in std::iter::once(&headings).chain(&self.rows) {
-            self.write_row(to, row, &widths)?;
-        }
-        Ok(())
+        let widths = self.widths(width, &[]);
+        self.write_headings(to, &widths)?;
+        self.rows.iter().try_for_each(|row| self.write_row(to, row, &widths))
     }
 
-    fn widths(&self, terminal: Option<usize>) -> Vec<usize> {
+    /// Writes the rows that have been added since the last time, in columns that are as wide as they were then. The first
+    /// time, those begin with at least these widths.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_part(
+        &mut self,
+        to: &mut dyn Write,
+        width: Option<usize>,
+        least: &[usize],
+    ) -> io::Result<()> {
+        let widths = if let Some(widths) = self.widths.take() {
+            widths
+        } else {
+            let widths = self.widths(width, least);
+            self.write_headings(to, &widths)?;
+            widths
+        };
+        let rows = std::mem::take(&mut self.rows);
+        let written = rows.iter().try_for_each(|row| self.write_row(to, row, &widths));
+        self.widths = Some(widths);
+        written
+    }
+
+    fn write_headings(&self, to: &mut dyn Write, widths: &[usize]) -> io::Result<()> {
+        let headings = self.headings.iter().map(|heading| Cell::new(*heading).styled(super::HEADING));
+        self.write_row(to, &headings.collect::<Vec<_>>(), widths)
+    }
+
+    fn widths(&self, terminal: Option<usize>, least: &[usize]) -> Vec<usize> {
         let mut widths: Vec<usize> = self.headings.iter().map(|heading| length(heading)).collect();
+        for (width, least) in widths.iter_mut().zip(least) {
+            *width = (*width).max(*least);
+        }
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(length(&cell.text));
             }
         }
         let total: usize = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-        if let (Some(terminal), Some(elastic)) = (terminal, self.elastic) {
-            let least = length(self.headings[elastic]).max(12).min(widths[elastic]);
-            widths[elastic] = widths[elastic].saturating_sub(total.saturating_sub(terminal)).max(least);
+        let mut excess = terminal.map_or(0, |terminal| total.saturating_sub(terminal));
+        while excess > 0 {
+            let widest = self.elastic.iter().copied().max_by_key(|column| widths[*column]);
+            let Some(widest) = widest.filter(|column| widths[*column] > LEAST) else { break };
+            widths[widest] -= 1;
+            excess -= 1;
         }
         widths
     }
@@ -161,6 +197,24 @@ mod tests {
             "TIME   POD                 TOOK  CAUSE\n\
              10:20  shop/ca…5-x2x4z   9.8 ms\n\
              10:21  a/b              1200 ms  unknown\n"
+        );
+    }
+
+    #[test]
+    fn what_comes_later_stands_in_the_same_columns() {
+        let mut table = Table::new(&["VERB", "~POD", "~CAUSE"]);
+        let mut written = Vec::new();
+        for row in [["ADD", "shop/cart-7d9f8c6b5-x2x4z", "unknown"], ["STATUS", "a/b", "no-address-is-left"]]
+        {
+            table.row(row.map(Cell::new).to_vec());
+            table.write_part(&mut written, Some(36), &[6, 0, 14]).unwrap();
+        }
+        let shown = anstream::adapter::strip_str(str::from_utf8(&written).unwrap()).to_string();
+        assert_eq!(
+            shown,
+            "VERB    POD            CAUSE\n\
+             ADD     shop/c…-x2x4z  unknown\n\
+             STATUS  a/b            no-add…s-left\n"
         );
     }
 }

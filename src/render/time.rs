@@ -42,6 +42,13 @@ impl Zone {
             .unwrap_or_else(|| rfc3339.to_owned())
     }
 
+    /// The same in whole seconds.
+    #[must_use]
+    pub fn to_seconds(self, rfc3339: &str) -> String {
+        let short = self.short(rfc3339);
+        short.split_once('.').map_or(short.clone(), |(seconds, _)| seconds.to_owned())
+    }
+
     /// The same with the year, and the zone.
     #[must_use]
     pub fn long(self, rfc3339: &str) -> String {

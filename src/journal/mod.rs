@@ -12,7 +12,9 @@ pub mod read;
 pub mod record;
 pub mod redact;
 pub mod sources;
+pub mod statistics;
 pub mod stored;
+pub mod summary;
 pub mod unfinished;
 
 use std::path::Path;

@@ -11,6 +11,7 @@ pub mod examination;
 pub mod explanation;
 pub mod list;
 pub mod part;
+pub mod statistics;
 pub mod table;
 pub mod time;
 mod timeline;

@@ -49,7 +49,19 @@ impl Zone {
         short.split_once('.').map_or(short.clone(), |(seconds, _)| seconds.to_owned())
     }
 
-    /// The same with the year, and the zone.
+    /// The hour that a time of a record is in: `2026-11-21 10:00 +01:00`.
+    #[must_use]
+    pub fn hour(self, rfc3339: &str) -> String {
+        let format = format_description!(
+            version = 2,
+            "[year]-[month]-[day] [hour]:00 [offset_hour sign:mandatory]:[offset_minute]"
+        );
+        clock::parse_rfc3339(rfc3339)
+            .and_then(|time| self.at(time).format(&format).ok())
+            .unwrap_or_else(|| rfc3339.to_owned())
+    }
+
+    /// A time of a record with the year, and the zone.
     #[must_use]
     pub fn long(self, rfc3339: &str) -> String {
         let format = format_description!(
@@ -97,6 +109,7 @@ mod tests {
         assert_eq!(Zone::Utc.short("2026-11-21T10:20:30.123456Z"), "11-21 10:20:30.123");
         assert_eq!(Zone::Utc.long("2026-11-21T11:20:30.5+01:00"), "2026-11-21 10:20:30.500 +00:00");
         assert_eq!(Zone::Utc.short("soon"), "soon");
+        assert_eq!(Zone::Utc.hour("2026-11-21T11:59:30.5+01:00"), "2026-11-21 10:00 +00:00");
     }
 
     #[test]

@@ -40,6 +40,9 @@ fn text_from_outside_is_harmless_for_a_terminal() {
         &["show", "last"],
         &["show", "last-failed", "-o", "json"],
         &["show", "0"],
+        &["stats", "-o", "wide"],
+        &["stats", "--by", "pod"],
+        &["stats", "-o", "json"],
         &["show", "\x1b[31m"],
         &["journal", "--since", "\x1b[31m"],
     ] {
@@ -97,6 +100,7 @@ fn help_is_no_error() {
       explain  Say the cause of an error text
       journal  List calls
       show     Show one call with everything that is known of it
+      stats    Count calls and failures, and how long they took
 
     Options:
       -h, --help     Print help
@@ -113,7 +117,7 @@ fn help_is_no_error() {
     Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
-    for verb in ["causes", "doctor", "explain", "journal", "show"] {
+    for verb in ["causes", "doctor", "explain", "journal", "show", "stats"] {
         let ran = Place::new().cli(&[verb, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
         assert!(ran.text().contains(&format!("Usage: cniscope {verb} [OPTIONS]")), "{}", ran.text());
@@ -138,6 +142,7 @@ fn wrong_usage_exits_with_2_and_says_what_is_expected() {
         (&["journal", "--faild"], "error: unexpected argument '--faild' found\n"),
         (&["show"], "error: the following required arguments were not provided:\n  <ID>\n"),
         (&["journal", "-o", "xml"], "error: invalid value 'xml' for '--output <OUTPUT>'\n"),
+        (&["stats", "--by", "node"], "error: invalid value 'node' for '--by <BY>'\n"),
         (&["journal", "-n", "-1"], "error: unexpected argument '-1' found\n"),
         (
             &["journal", "--since", "soon"],
@@ -165,7 +170,7 @@ fn wrong_usage_exits_with_2_and_says_what_is_expected() {
 
 #[test]
 fn a_journal_that_is_not_there_is_an_error_with_what_to_do() {
-    for arguments in [&["journal"][..], &["journal", "-o", "json"], &["show", "last"]] {
+    for arguments in [&["journal"][..], &["journal", "-o", "json"], &["show", "last"], &["stats"]] {
         let place = Place::new();
         let ran = place.cli(arguments);
         assert_eq!((ran.status, ran.text()), (2, String::new()));

@@ -8,6 +8,7 @@ mod folders;
 mod follow;
 mod journal;
 mod show;
+mod stats;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ enum Verb {
     Journal(journal::Arguments),
     /// Show one call with everything that is known of it
     Show(show::Arguments),
+    /// Count calls and failures, and how long they took
+    Stats(stats::Arguments),
 }
 
 /// Why a verb could not run.
@@ -116,6 +119,7 @@ pub fn run() -> u8 {
         Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
+        Verb::Stats(arguments) => stats::run(common, arguments),
     };
     match done {
         Ok(Outcome::Fine) => 0,

@@ -99,6 +99,7 @@ fn help_is_no_error() {
       doctor   Examine this node now
       explain  Say the cause of an error text
       journal  List calls
+      metrics  Tell Prometheus what was counted
       show     Show one call with everything that is known of it
       stats    Count calls and failures, and how long they took
 
@@ -117,7 +118,7 @@ fn help_is_no_error() {
     Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
-    for verb in ["causes", "doctor", "explain", "journal", "show", "stats"] {
+    for verb in ["causes", "doctor", "explain", "journal", "metrics", "show", "stats"] {
         let ran = Place::new().cli(&[verb, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
         assert!(ran.text().contains(&format!("Usage: cniscope {verb} [OPTIONS]")), "{}", ran.text());

@@ -14,6 +14,7 @@ mod cli_causes;
 mod cli_doctor;
 mod cli_explain;
 mod cli_journal;
+mod cli_metrics;
 mod cli_show;
 mod cli_stats;
 mod conf_examples;

@@ -7,6 +7,7 @@ mod filter;
 mod folders;
 mod follow;
 mod journal;
+mod metrics;
 mod show;
 mod stats;
 
@@ -65,6 +66,8 @@ enum Verb {
     Explain(explain::Arguments),
     /// List calls
     Journal(journal::Arguments),
+    /// Tell Prometheus what was counted
+    Metrics(metrics::Arguments),
     /// Show one call with everything that is known of it
     Show(show::Arguments),
     /// Count calls and failures, and how long they took
@@ -118,6 +121,7 @@ pub fn run() -> u8 {
         Verb::Doctor(arguments) => doctor::run(common, arguments),
         Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
+        Verb::Metrics(arguments) => metrics::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
         Verb::Stats(arguments) => stats::run(common, arguments),
     };

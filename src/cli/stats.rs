@@ -1,6 +1,6 @@
 //! `cniscope stats`: calls and failures, counted, and how long they took.
 
-use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use super::filter::Filter;
@@ -9,7 +9,7 @@ use crate::journal::read::{self, Call};
 use crate::journal::statistics::Sample;
 use crate::journal::summary::Summary;
 use crate::render::statistics::{self, By, View};
-use crate::render::{self, call, escape};
+use crate::render::{self, escape, list};
 
 /// How they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,10 +37,9 @@ pub(super) struct Arguments {
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let wanted = arguments.filter.wanted(SystemTime::now(), common.zone()).map_err(CliError::Usage)?;
     let mut summary = Summary::default();
-    let broken = each(common, |call| {
-        if wanted.holds_for(call) {
-            summary.add(call, name(common, arguments.by, call));
-        }
+    let passed = read::for_each(&common.node(), common.sources()?, &wanted, |call| {
+        summary.add(&call, name(common, arguments.by, &call));
+        ControlFlow::Continue(())
     })?;
     let view = View {
         by: arguments.by,
@@ -51,28 +50,15 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     render::to_stdout(|out| match arguments.output {
         Output::Table | Output::Wide => statistics::whole(out, &summary, view),
         Output::Json => {
-            let document = statistics::json(&summary, arguments.by, broken);
+            let document = statistics::json(&summary, arguments.by, passed.broken);
             writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&document)?))
         }
     })?;
-    if broken > 0 {
-        let lines = if broken == 1 { "line is" } else { "lines are" };
-        anstream::eprintln!("{broken} {lines} broken and passed over");
-    }
+    super::say_passed(passed);
     if summary.all.calls + summary.all.running == 0 && arguments.output != Output::Json {
-        anstream::eprintln!("no call in {} matches", common.journal_dir().display());
+        anstream::eprintln!("no call in {} matches", common.journal_names());
     }
     Ok(Outcome::Fine)
-}
-
-/// Shows every call of the journal, and keeps none. Gives the number of broken lines.
-fn each(common: &Common, show: impl FnMut(&Call)) -> Result<usize, CliError> {
-    let show = RefCell::new(show);
-    let reading = read::calls(&common.node(), &common.journal_dir(), |call| {
-        show.borrow_mut()(call);
-        false
-    })?;
-    Ok(reading.broken)
 }
 
 /// The name of the group that a call belongs to.
@@ -80,7 +66,11 @@ fn name(common: &Common, by: By, of: &Call) -> Option<Vec<String>> {
     let text = |field: &str| of.text(field).to_owned();
     match by {
         By::Plugin => Some(vec![text("plugin"), text("command")]),
-        By::Pod => Some(vec![call::subject(of)]),
+        By::Pod => Some(vec![list::pod_or_container(
+            of.text("pod_namespace"),
+            of.text("pod_name"),
+            of.text("container_id"),
+        )]),
         By::Cause => Sample::of(of).cause.map(|cause| vec![cause.to_owned()]),
         By::Hour => Some(vec![common.zone().hour(of.text("time"))]),
     }

@@ -325,7 +325,7 @@ impl<V> State<V> {
         open.sort_by(|(_, one), (_, other)| one.cmp(other));
         for (call, line) in open {
             let Some(mut begin) = Head::of(&line) else { continue };
-            let outcome = if is_running(node, &boot_id, &begin) {
+            let outcome = if is_running(node, &boot_id, (&begin.boot_id, begin.pid, begin.start_ticks)) {
                 "running"
             } else if lost.contains(&call) {
                 "unfinished"
@@ -342,15 +342,17 @@ impl<V> State<V> {
     }
 }
 
-/// Whether the process that began the call is still there.
+/// Whether the process that began a call is still there: its number, and when it was started after which boot.
+#[must_use]
 #[allow(clippy::cast_precision_loss, reason = "clock ticks since boot stay far below 2^53")]
-fn is_running(node: &Node, boot_id: &str, begin: &Head) -> bool {
+pub fn is_running(node: &Node, boot_id: &str, of: (&str, Option<f64>, Option<f64>)) -> bool {
+    let (boot_id_then, pid, start_ticks) = of;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
-    let pid = begin.pid.map(|pid| pid as u32);
-    begin.boot_id == boot_id
+    let pid = pid.map(|pid| pid as u32);
+    boot_id_then == boot_id
         && pid
             .and_then(|pid| node.process(pid))
-            .is_some_and(|process| begin.start_ticks == Some(process.start_ticks as f64))
+            .is_some_and(|process| start_ticks == Some(process.start_ticks as f64))
 }
 
 #[cfg(test)]

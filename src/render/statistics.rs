@@ -4,11 +4,13 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::list::{Form, List};
 use super::table::{Cell, Table};
 use super::time::{Zone, duration};
-use super::{BAD, HEADING, ODD, QUIET, call, escape};
+use super::{BAD, HEADING, ODD, QUIET, escape};
 use crate::journal::read::Call;
 use crate::journal::statistics::{self, Durations, Group};
+use crate::journal::stored::Stored;
 use crate::journal::summary::Summary;
 
 /// The version of what [`json`] gives.
@@ -86,7 +88,9 @@ pub fn whole(out: &mut dyn Write, summary: &Summary, view: View) -> io::Result<(
         heading(out, "how long calls took")?;
         bars(out, &summary.all.durations)?;
         heading(out, "slowest calls")?;
-        call::table(summary.slowest.calls(), view.zone, view.is_wide).write(out, width)?;
+        let form = if view.is_wide { Form::Wide } else { Form::Table };
+        let calls: Vec<Stored> = summary.slowest.calls().iter().filter_map(Stored::of_call).collect();
+        List::new(form, view.zone, width, false).write(out, &calls)?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ mod overlay;
 mod page;
 mod plugins;
 mod podman;
+mod prometheus;
 mod readme;
 mod records;
 mod reference_plugins;

@@ -12,5 +12,6 @@ pub mod journal;
 pub mod metrics;
 pub mod node;
 pub mod render;
+pub mod report;
 pub mod settings;
 pub mod shim;

@@ -100,6 +100,7 @@ fn help_is_no_error() {
       explain  Say the cause of an error text
       journal  List calls
       metrics  Tell Prometheus what was counted
+      report   Write a report with charts: one HTML file
       show     Show one call with everything that is known of it
       stats    Count calls and failures, and how long they took
 
@@ -118,7 +119,7 @@ fn help_is_no_error() {
     Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
-    for verb in ["causes", "doctor", "explain", "journal", "metrics", "show", "stats"] {
+    for verb in ["causes", "doctor", "explain", "journal", "metrics", "report", "show", "stats"] {
         let ran = Place::new().cli(&[verb, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
         assert!(ran.text().contains(&format!("Usage: cniscope {verb} [OPTIONS]")), "{}", ran.text());
@@ -171,7 +172,9 @@ fn wrong_usage_exits_with_2_and_says_what_is_expected() {
 
 #[test]
 fn a_journal_that_is_not_there_is_an_error_with_what_to_do() {
-    for arguments in [&["journal"][..], &["journal", "-o", "json"], &["show", "last"], &["stats"]] {
+    for arguments in
+        [&["journal"][..], &["journal", "-o", "json"], &["report"], &["show", "last"], &["stats"]]
+    {
         let place = Place::new();
         let ran = place.cli(arguments);
         assert_eq!((ran.status, ran.text()), (2, String::new()));

@@ -15,6 +15,7 @@ mod cli_doctor;
 mod cli_explain;
 mod cli_journal;
 mod cli_metrics;
+mod cli_report;
 mod cli_show;
 mod cli_stats;
 mod conf_examples;

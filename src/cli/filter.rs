@@ -97,6 +97,42 @@ impl Filter {
             slower_than: slower_than.transpose()?,
         })
     }
+
+    /// The filters as they stand on a command line.
+    pub(super) fn words(&self) -> String {
+        let mut words = Vec::new();
+        for (is_set, word) in [(self.failed, "--failed"), (self.suspect, "--suspect")] {
+            if is_set {
+                words.push(word.to_owned());
+            }
+        }
+        for (option, value) in [
+            ("--since", &self.since),
+            ("--until", &self.until),
+            ("--pod", &self.pod),
+            ("--container", &self.container),
+            ("--plugin", &self.plugin),
+            ("--command", &self.command),
+            ("--cause", &self.cause),
+            ("--slower-than", &self.slower_than),
+        ] {
+            if let Some(value) = value {
+                words.push(format!("{option} {value}"));
+            }
+        }
+        words.join(" ")
+    }
+
+    /// What they do to the calls that went well, where they pass over some because of that: then nobody can say how often
+    /// calls fail.
+    pub(super) fn leaves_out_good(&self) -> Option<&'static str> {
+        match () {
+            () if self.failed || self.cause.is_some() => Some("Only calls that failed are in this report"),
+            () if self.suspect => Some("Only suspect calls are in this report"),
+            () if self.slower_than.is_some() => Some("Only slow calls are in this report"),
+            () => None,
+        }
+    }
 }
 
 impl read::Filter for Wanted {
@@ -207,6 +243,16 @@ mod tests {
             filter.wanted(now(), Zone::Utc).unwrap_err(),
             "--slower-than \"slow\" is no duration; expected 500ms, 2s, 1m"
         );
+    }
+
+    #[test]
+    fn filters_can_be_told() {
+        let filter =
+            Filter { failed: true, since: Some("1h".into()), pod: Some("a/b".into()), ..Filter::default() };
+        assert_eq!(filter.words(), "--failed --since 1h --pod a/b");
+        assert_eq!(filter.leaves_out_good(), Some("Only calls that failed are in this report"));
+        let filter = Filter { since: Some("1h".into()), ..Filter::default() };
+        assert_eq!((filter.leaves_out_good(), Filter::default().words()), (None, String::new()));
     }
 
     fn call(outcome: &str) -> Head<'_> {

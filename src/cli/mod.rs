@@ -8,6 +8,7 @@ mod folders;
 mod follow;
 mod journal;
 mod metrics;
+mod report;
 mod show;
 mod stats;
 
@@ -68,6 +69,8 @@ enum Verb {
     Journal(journal::Arguments),
     /// Tell Prometheus what was counted
     Metrics(metrics::Arguments),
+    /// Write a report with charts: one HTML file
+    Report(report::Arguments),
     /// Show one call with everything that is known of it
     Show(show::Arguments),
     /// Count calls and failures, and how long they took
@@ -122,6 +125,7 @@ pub fn run() -> u8 {
         Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Metrics(arguments) => metrics::run(common, arguments),
+        Verb::Report(arguments) => report::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
         Verb::Stats(arguments) => stats::run(common, arguments),
     };

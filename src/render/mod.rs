@@ -5,10 +5,12 @@
 
 pub mod call;
 pub mod causes;
+pub mod count;
 pub mod csv;
 pub mod escape;
 pub mod examination;
 pub mod explanation;
+pub mod html;
 pub mod list;
 pub mod part;
 pub mod statistics;
@@ -68,6 +70,18 @@ pub fn clear_terminal() -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     // Not through `anstream`, which takes it out again where no colours are wanted.
     if io::IsTerminal::is_terminal(&stdout) { stdout.write_all(b"\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
+}
+
+/// Writes a document to stdout as it is. A reader that has gone is no error.
+///
+/// # Errors
+/// If the output cannot be written for another reason.
+pub fn document_to_stdout(document: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(document).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// Writes to stdout. A reader that has gone is no error: whoever wanted the first lines has them.

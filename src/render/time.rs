@@ -72,6 +72,27 @@ impl Zone {
             .and_then(|time| self.at(time).format(&format).ok())
             .unwrap_or_else(|| rfc3339.to_owned())
     }
+
+    /// The day and the minute. What is no time is shown as it is.
+    #[must_use]
+    pub fn minutes(self, rfc3339: &str) -> String {
+        let format =
+            format_description!(version = 2, "[day padding:none] [month repr:short] [year], [hour]:[minute]");
+        clock::parse_rfc3339(rfc3339)
+            .and_then(|time| self.at(time).format(&format).ok())
+            .unwrap_or_else(|| rfc3339.to_owned())
+    }
+
+    /// The zone's offset at a time, as people name it: `UTC`, `UTC+01:00`.
+    #[must_use]
+    pub fn name(self, rfc3339: &str) -> String {
+        let offset = clock::parse_rfc3339(rfc3339).map_or(UtcOffset::UTC, |time| self.offset(time));
+        if offset.is_utc() {
+            return "UTC".to_owned();
+        }
+        let format = format_description!(version = 2, "UTC[offset_hour sign:mandatory]:[offset_minute]");
+        offset.format(&format).unwrap_or_default()
+    }
 }
 
 /// Milliseconds in at most three digits and a fitting unit.
@@ -110,6 +131,8 @@ mod tests {
         assert_eq!(Zone::Utc.long("2026-11-21T11:20:30.5+01:00"), "2026-11-21 10:20:30.500 +00:00");
         assert_eq!(Zone::Utc.short("soon"), "soon");
         assert_eq!(Zone::Utc.hour("2026-11-21T11:59:30.5+01:00"), "2026-11-21 10:00 +00:00");
+        assert_eq!(Zone::Utc.minutes("2026-11-21T11:20:30.5+01:00"), "21 Nov 2026, 10:20");
+        assert_eq!(Zone::Utc.name("2026-11-21T11:20:30.5+01:00"), "UTC");
     }
 
     #[test]

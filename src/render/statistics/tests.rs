@@ -14,7 +14,11 @@ fn summary(by: By) -> Summary {
         let call = Call { record, outcome: outcome.to_owned(), stalls: Vec::new() };
         let name = match by {
             By::Plugin => Some(vec!["bridge".to_owned(), command.to_owned()]),
-            By::Pod => Some(vec![call::subject(&call)]),
+            By::Pod => Some(vec![crate::render::list::pod_or_container(
+                call.text("pod_namespace"),
+                call.text("pod_name"),
+                call.text("container_id"),
+            )]),
             By::Cause => cause.map(|cause| vec![cause.to_owned()]),
             By::Hour => Some(vec![Zone::Utc.hour(call.text("time"))]),
         };

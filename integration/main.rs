@@ -11,6 +11,7 @@
 
 mod attachment;
 mod changed;
+mod chromium;
 mod cilium;
 mod conf_examples;
 mod containerd;
@@ -36,6 +37,7 @@ mod prometheus;
 mod readme;
 mod records;
 mod reference_plugins;
+mod report;
 mod snapshot;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]

@@ -9,6 +9,7 @@ pub mod diagnosis;
 pub mod digest;
 pub mod install;
 pub mod journal;
+pub mod language;
 pub mod metrics;
 pub mod node;
 pub mod render;

@@ -95,14 +95,16 @@ fn help_is_no_error() {
     Usage: cniscope [OPTIONS] <COMMAND>
 
     Commands:
-      causes   List the causes that a diagnosis names
-      doctor   Examine this node now
-      explain  Say the cause of an error text
-      journal  List calls
-      metrics  Tell Prometheus what was counted
-      report   Write a report with charts: one HTML file
-      show     Show one call with everything that is known of it
-      stats    Count calls and failures, and how long they took
+      causes       List the causes that a diagnosis names
+      completions  Print what a shell needs to complete the command line
+      doctor       Examine this node now
+      explain      Say the cause of an error text
+      journal      List calls
+      man          Write the manual pages into a folder
+      metrics      Tell Prometheus what was counted
+      report       Write a report with charts: one HTML file
+      show         Show one call with everything that is known of it
+      stats        Count calls and failures, and how long they took
 
     Options:
       -h, --help     Print help
@@ -111,15 +113,29 @@ fn help_is_no_error() {
     General options:
           --journal <DIR>  Folder of a journal, or a bundle; may be repeated [default: the settings', or
                            /var/log/cniscope]
+          --lang <LANG>    Language of titles, explanations and fixes: en, ru, zh [default: that of LC_ALL,
+                           LC_MESSAGES or LANG]
           --root <DIR>     Look at the node whose files stand below this folder [default: /]
           --utc            Show times in UTC instead of the local zone
 
     As a CNI plugin: put {"type": "cniscope", "cniscope": {"wraps": "PLUGIN"}} in PLUGIN's place in the
     conflist.
-    Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.
+    Exit status: 0 fine (warnings too), 1 a problem was found, 2 wrong usage or it could not run.
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
-    for verb in ["causes", "doctor", "explain", "journal", "metrics", "report", "show", "stats"] {
+    let verbs = [
+        "causes",
+        "completions",
+        "doctor",
+        "explain",
+        "journal",
+        "man",
+        "metrics",
+        "report",
+        "show",
+        "stats",
+    ];
+    for verb in verbs {
         let ran = Place::new().cli(&[verb, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
         assert!(ran.text().contains(&format!("Usage: cniscope {verb} [OPTIONS]")), "{}", ran.text());

@@ -20,6 +20,9 @@ use crate::node::{Node, bounded, clock};
 /// The version of what [`Examination`] is as JSON.
 const SCHEMA: u32 = 1;
 
+/// What is said of an entry in a file that the runtime does not take.
+pub const NOT_TAKEN: &str = ", which the runtime does not take";
+
 /// What is to be examined, and how.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -163,7 +166,7 @@ fn add(findings: &mut Vec<Examined>, mut finding: Finding, subject: &Subject, fo
     if let Origin::Entry { file, .. } = &subject.origin {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let is_taken = folder.files.iter().any(|one| one.path == *file && folder.is_taken(one));
-        let not_taken = if is_taken { "" } else { ", which the runtime does not take" };
+        let not_taken = if is_taken { "" } else { NOT_TAKEN };
         about = Some(format!("{} in {name}{not_taken}", subject.plugin));
         // The calls that fail in this state are not made.
         if !is_taken && finding.status == Status::Fail {

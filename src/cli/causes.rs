@@ -24,21 +24,21 @@ pub(super) struct Arguments {
     output: Output,
 }
 
-pub(super) fn run(_common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
+pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let one = arguments.id.as_deref().map(entry).transpose()?;
-    let width = render::terminal_width();
+    let (language, width) = (common.language(), render::terminal_width());
     render::to_stdout(|out| match (arguments.output, one) {
-        (Output::Text, None) => causes::list(out, width),
-        (Output::Text, Some(entry)) => causes::page(out, entry, width),
+        (Output::Text, None) => causes::list(out, language, width),
+        (Output::Text, Some(entry)) => causes::page(out, entry, language, width),
         (Output::Json, None) => {
-            let all: Vec<_> = catalogue::entries().map(causes::json).collect();
+            let all: Vec<_> = catalogue::entries().map(|entry| causes::json(entry, language)).collect();
             writeln!(out, "{}", serde_json::to_string_pretty(&all)?)
         }
         (Output::Json, Some(entry)) => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&causes::json(entry))?)
+            writeln!(out, "{}", serde_json::to_string_pretty(&causes::json(entry, language))?)
         }
-        (Output::Markdown, None) => write!(out, "{}", causes::document()),
-        (Output::Markdown, Some(entry)) => write!(out, "{}", causes::section(entry)),
+        (Output::Markdown, None) => write!(out, "{}", causes::document(language)),
+        (Output::Markdown, Some(entry)) => write!(out, "{}", causes::section(entry, language)),
     })?;
     Ok(Outcome::Fine)
 }

@@ -11,9 +11,9 @@ use super::{CliError, Common, Outcome};
 use crate::checks::examination::{Examination, Plan, examine};
 use crate::checks::names;
 use crate::diagnosis::finding::Status;
+use crate::language;
 use crate::node::{Node, bounded};
 use crate::render::examination::{self, Detail, View};
-use crate::render::time::Zone;
 use crate::render::{self, escape};
 use crate::settings::signatures;
 
@@ -85,13 +85,14 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     let event = arguments.event.as_deref().map(text).transpose()?;
     let node = common.node();
     loop {
-        let found = examine(&node, &plan(&node, arguments, event.clone()));
+        let mut found = examine(&node, &plan(&node, arguments, event.clone()));
+        language::examination(common.language(), &mut found);
         if arguments.watch {
             render::clear_terminal()?;
         }
         let mut is_closed = false;
         render::to_stdout(|out| {
-            let written = write(out, arguments, common.zone(), &found).and_then(|()| out.flush());
+            let written = write(out, arguments, common, &found).and_then(|()| out.flush());
             is_closed = written.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
             written
         })?;
@@ -142,7 +143,12 @@ fn plan(node: &Node, arguments: &Arguments, event: Option<String>) -> Plan {
     }
 }
 
-fn write(out: &mut dyn Write, arguments: &Arguments, zone: Zone, found: &Examination) -> std::io::Result<()> {
+fn write(
+    out: &mut dyn Write,
+    arguments: &Arguments,
+    common: &Common,
+    found: &Examination,
+) -> std::io::Result<()> {
     let view = View {
         detail: match arguments.output {
             Output::Wide => Detail::Evidence,
@@ -150,7 +156,8 @@ fn write(out: &mut dyn Write, arguments: &Arguments, zone: Zone, found: &Examina
             _ => Detail::Entries,
         },
         width: render::terminal_width(),
-        time: arguments.watch.then_some(zone),
+        time: arguments.watch.then(|| common.zone()),
+        language: common.language(),
     };
     match arguments.output {
         _ if arguments.one_line => writeln!(out, "{}", examination::line(found)),

@@ -9,6 +9,7 @@ use crate::checks::examination::{Examined, Plan, examine};
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::explain::{self, Explanation, Failure};
 use crate::diagnosis::finding::Finding;
+use crate::language;
 use crate::render::{self, escape, explanation};
 use crate::settings::signatures;
 
@@ -58,8 +59,10 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
             failure.look_at(&about(failure, &found), &own);
         }
     }
+    let told = common.language();
+    language::explanation(told, &mut explanation);
     render::to_stdout(|out| match arguments.output {
-        Output::Text => explanation::whole(out, &explanation, arguments.here, render::terminal_width()),
+        Output::Text => explanation::whole(out, &explanation, arguments.here, told, render::terminal_width()),
         Output::Json => {
             writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&explanation)?))
         }

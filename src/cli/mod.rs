@@ -1,12 +1,15 @@
 //! For people: `cniscope VERB`, one file a verb.
 
 mod causes;
+mod completions;
 mod doctor;
 mod explain;
 mod filter;
 mod folders;
 mod follow;
 mod journal;
+mod man;
+mod man;
 mod metrics;
 mod report;
 mod show;
@@ -15,11 +18,12 @@ mod stats;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHint};
 
 use crate::journal::read::{Passed, ReadError};
 use crate::journal::sources::Sources;
 use crate::journal::stored::PortionError;
+use crate::language::Language;
 use crate::node::Node;
 use crate::render::time::Zone;
 use crate::settings::Settings;
@@ -31,7 +35,10 @@ const GENERAL: &str = "General options";
 /// What follows the list of verbs.
 const AFTER_HELP: &str = "\
 As a CNI plugin: put {\"type\": \"cniscope\", \"cniscope\": {\"wraps\": \"PLUGIN\"}} in PLUGIN's place in the conflist.
-Exit status: 0 fine, 1 a problem was found, 2 wrong usage or it could not run.";
+Exit status: 0 fine (warnings too), 1 a problem was found, 2 wrong usage or it could not run.";
+/// What follows the options of a verb.
+const EXIT_STATUS: &str =
+    "Exit status: 0 fine (warnings too), 1 a problem was found, 2 wrong usage or it could not run.";
 
 /// Explains what CNI plugins do on this node: every call recorded, failures with their cause.
 #[derive(Debug, Parser)]
@@ -47,10 +54,13 @@ struct Arguments {
 #[derive(Debug, clap::Args)]
 struct Common {
     /// Folder of a journal, or a bundle; may be repeated [default: the settings', or /var/log/cniscope]
-    #[arg(long, global = true, value_name = "DIR", help_heading = GENERAL)]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::AnyPath, help_heading = GENERAL)]
     journal: Vec<PathBuf>,
+    /// Language of titles, explanations and fixes: en, ru, zh [default: that of LC_ALL, LC_MESSAGES or LANG]
+    #[arg(long, global = true, value_enum, value_name = "LANG", hide_possible_values = true, help_heading = GENERAL)]
+    lang: Option<Language>,
     /// Look at the node whose files stand below this folder
-    #[arg(long, global = true, value_name = "DIR", default_value = "/", help_heading = GENERAL)]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/", help_heading = GENERAL)]
     root: PathBuf,
     /// Show times in UTC instead of the local zone
     #[arg(long, global = true, help_heading = GENERAL)]
@@ -61,12 +71,16 @@ struct Common {
 enum Verb {
     /// List the causes that a diagnosis names
     Causes(causes::Arguments),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Arguments),
     /// Examine this node now
     Doctor(doctor::Arguments),
     /// Say the cause of an error text
     Explain(explain::Arguments),
     /// List calls
     Journal(journal::Arguments),
+    /// Write the manual pages into a folder
+    Man(man::Arguments),
     /// Tell Prometheus what was counted
     Metrics(metrics::Arguments),
     /// Write a report with charts: one HTML file
@@ -106,11 +120,16 @@ enum Outcome {
     Blind,
 }
 
+/// The command line.
+fn command() -> clap::Command {
+    Arguments::command().mut_subcommands(|verb| verb.after_help(EXIT_STATUS))
+}
+
 /// Runs the command line, and gives the status to exit with.
 #[must_use]
 pub fn run() -> u8 {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let parsed = Arguments::command().try_get_matches_from(arguments);
+    let parsed = command().try_get_matches_from(arguments);
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -121,9 +140,11 @@ pub fn run() -> u8 {
     let common = &arguments.common;
     let done = match &arguments.verb {
         Verb::Causes(arguments) => causes::run(common, arguments),
+        Verb::Completions(arguments) => completions::run(arguments),
         Verb::Doctor(arguments) => doctor::run(common, arguments),
         Verb::Explain(arguments) => explain::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
+        Verb::Man(arguments) => man::run(arguments),
         Verb::Metrics(arguments) => metrics::run(common, arguments),
         Verb::Report(arguments) => report::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
@@ -186,6 +207,10 @@ impl Common {
         if self.utc { Zone::Utc } else { Zone::Local }
     }
 
+    fn language(&self) -> Language {
+        self.lang.unwrap_or_else(|| Language::of_environment(|name| std::env::var_os(name)))
+    }
+
     /// Where calls are read from: as told, or the folder that the node's settings have.
     fn journals(&self) -> Vec<PathBuf> {
         if !self.journal.is_empty() {
@@ -214,6 +239,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

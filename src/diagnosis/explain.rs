@@ -36,6 +36,9 @@ pub struct Failure {
     pub ruled_out: Vec<String>,
     /// What stood around the error, and the error.
     pub peeled: Layers,
+    /// What is wrong: the summary without what failed.
+    #[serde(skip)]
+    pub what: String,
     /// The text.
     #[serde(skip)]
     text: String,
@@ -163,6 +166,7 @@ impl Failure {
         Failure {
             cause: reading.cause,
             summary: summary(&title, &reading.layers),
+            what: title.clone(),
             title,
             confidence: reading.confidence(),
             evidence: reading.evidence.into_iter().collect(),
@@ -184,8 +188,9 @@ impl Failure {
         if diagnosis.cause != told || findings.iter().any(is_confirmed) {
             self.confidence = "high";
         }
-        let what = if diagnosis.cause == Cause::Unknown { &diagnosis.title } else { &diagnosis.summary };
-        self.summary = summary(what, &self.peeled);
+        let is_unknown = diagnosis.cause == Cause::Unknown;
+        self.what = if is_unknown { diagnosis.title.clone() } else { diagnosis.summary };
+        self.summary = summary(&self.what, &self.peeled);
         self.cause = diagnosis.cause;
         self.title = diagnosis.title;
         self.evidence = diagnosis.evidence;

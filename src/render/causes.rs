@@ -6,9 +6,11 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::{Value, json};
 
+use super::width::padded;
 use super::wrap::hanging;
 use super::{HEADING, ODD, QUIET};
-use crate::diagnosis::catalogue::{Cause, Entry, Fix, GROUPS, UNKNOWN, entries};
+use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE, Entry, Fix, GROUPS, UNKNOWN, entries};
+use crate::language::Language;
 
 /// Where the second column of a page begins.
 const COLUMN: usize = 13;
@@ -24,47 +26,58 @@ one. This file is what `cniscope causes -o markdown` prints; a test compares the
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn list(out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+pub fn list(out: &mut dyn Write, language: Language, width: Option<usize>) -> io::Result<()> {
     let column = entries().map(|entry| entry.id.len()).max().unwrap_or_default();
     let line = |out: &mut dyn Write, entry: &Entry| -> io::Result<()> {
         write!(out, "  {:<column$}  ", entry.id)?;
-        hanging(out, entry.title, column + 4, width, Style::new())
+        hanging(out, language.title(entry.cause), column + 4, width, Style::new())
     };
     for group in GROUPS {
-        writeln!(out, "{}{}{}", HEADING.render(), group.title, HEADING.render_reset())?;
+        writeln!(out, "{}{}{}", HEADING.render(), language.word(group.title), HEADING.render_reset())?;
         for entry in group.entries {
             line(out, entry)?;
         }
         writeln!(out)?;
     }
     line(out, &UNKNOWN)?;
-    writeln!(out, "\nMore of one: cniscope causes ID")
+    writeln!(out, "\n{}", language.filled("More of one: {0}", &["cniscope causes ID"]))
 }
 
 /// Everything that is known of a cause.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn page(out: &mut dyn Write, entry: &Entry, width: Option<usize>) -> io::Result<()> {
-    writeln!(out, "{}{}{}: {}", HEADING.render(), entry.id, HEADING.render_reset(), entry.title)?;
+pub fn page(out: &mut dyn Write, entry: &Entry, language: Language, width: Option<usize>) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}{}{}: {}",
+        HEADING.render(),
+        entry.id,
+        HEADING.render_reset(),
+        language.title(entry.cause)
+    )?;
     write!(out, "\n  ")?;
-    hanging(out, entry.about, 2, width, Style::new())?;
+    hanging(out, language.about(entry.cause), 2, width, Style::new())?;
     writeln!(out)?;
     let mut facts: Vec<(String, String, Style)> = Vec::new();
-    let mut add = |name: &str, text: String, style: Style| facts.push((name.to_owned(), text, style));
+    let mut add = |name: String, text: String, style: Style| facts.push((name, text, style));
+    let word = |name: &'static str| language.word(name).to_owned();
     for text in entry.texts {
-        add("text", (*text).to_owned(), Style::new());
+        add(word("text"), (*text).to_owned(), Style::new());
     }
     if !entry.checks.is_empty() {
-        add("checks", entry.checks.join(", "), Style::new());
+        add(word("checks"), entry.checks.join(", "), Style::new());
     }
     for (position, fix) in entry.fix.iter().enumerate() {
-        add(&format!("fix {}", position + 1), fix.to_string(), if fix.destroys { ODD } else { Style::new() });
+        let name = language.filled("fix {0}", &[&(position + 1).to_string()]);
+        let fix_style = if fix.destroys { ODD } else { Style::new() };
+        add(name, language.marked(&told(*fix, language)).into_owned(), fix_style);
     }
     for command in entry.verify {
-        add("verify", (*command).to_owned(), Style::new());
+        add(word("verify"), (*command).to_owned(), Style::new());
     }
-    for (name, causes) in [("hides", entry.hides.to_vec()), ("hidden by", hidden_by(entry.cause))] {
+    for (name, causes) in [(word("hides"), entry.hides.to_vec()), (word("hidden by"), hidden_by(entry.cause))]
+    {
         if !causes.is_empty() {
             add(name, ids(&causes), Style::new());
         }
@@ -72,21 +85,22 @@ pub fn page(out: &mut dyn Write, entry: &Entry, width: Option<usize>) -> io::Res
     let mut last = String::new();
     for (name, text, style) in facts {
         let shown = if name == last { "" } else { name.as_str() };
-        write!(out, "  {}{shown:<10}{} ", QUIET.render(), QUIET.render_reset())?;
+        let shown = padded(shown, COLUMN - 3);
+        write!(out, "  {}{shown}{} ", QUIET.render(), QUIET.render_reset())?;
         hanging(out, &text, COLUMN, width, style)?;
         last = name;
     }
     Ok(())
 }
 
-/// A cause as a program reads it.
+/// A cause as a program reads it: what is said to people is in their language.
 #[must_use]
-pub fn json(entry: &Entry) -> Value {
-    let fix = |fix: &Fix| json!({"text": fix.text, "destroys": fix.destroys});
+pub fn json(entry: &Entry, language: Language) -> Value {
+    let fix = |fix: &Fix| json!({"text": language.sentence(fix.text), "destroys": fix.destroys});
     json!({
         "id": entry.id,
-        "title": entry.title,
-        "about": entry.about,
+        "title": language.title(entry.cause),
+        "about": language.about(entry.cause),
         "texts": entry.texts,
         "checks": entry.checks,
         "fix": entry.fix.iter().map(fix).collect::<Vec<_>>(),
@@ -97,46 +111,55 @@ pub fn json(entry: &Entry) -> Value {
 
 /// The whole catalogue in Markdown.
 #[must_use]
-pub fn document() -> String {
-    let mut document = TOP.to_owned();
+pub fn document(language: Language) -> String {
+    let mut document = language.word(TOP).to_owned();
     for group in GROUPS {
-        let _ = write!(document, "\n## {}\n", group.title);
+        let _ = write!(document, "\n## {}\n", language.word(group.title));
         for entry in group.entries {
             document.push('\n');
-            document.push_str(&section(entry));
+            document.push_str(&section(entry, language));
         }
     }
-    let _ = write!(document, "\n## No cause\n\n{}", section(&UNKNOWN));
+    let _ = write!(document, "\n## {}\n\n{}", language.word("No cause"), section(&UNKNOWN, language));
     document
 }
 
 /// A cause in Markdown.
 #[must_use]
-pub fn section(entry: &Entry) -> String {
-    let mut section = format!("### {}\n\n**{}.** {}\n", entry.id, capitalised(entry.title), entry.about);
-    let mut list = |heading: &str, items: Vec<String>| {
+pub fn section(entry: &Entry, language: Language) -> String {
+    let (title, about) = (capitalised(language.title(entry.cause)), language.about(entry.cause));
+    let mut section = format!("### {}\n\n**{title}.** {about}\n", entry.id);
+    let mut list = |heading: &'static str, items: Vec<String>| {
         if !items.is_empty() {
-            let _ = write!(section, "\n{heading}:\n\n");
+            let _ = write!(section, "\n{}:\n\n", language.word(heading));
             for item in items {
                 let _ = writeln!(section, "- {item}");
             }
         }
     };
     list("Texts that tell it", codes(entry.texts));
-    list("What to do, in order", entry.fix.iter().map(|fix| marked(*fix)).collect());
+    list("What to do, in order", entry.fix.iter().map(|fix| emphasised(*fix, language)).collect());
     list("To see whether it is so, and afterwards whether it is mended", codes(entry.verify));
     let about = [
         ("Checks", codes(entry.checks)),
         ("Hides, where both are seen", entry.hides.iter().map(|cause| linked(*cause)).collect()),
     ];
     for (name, items) in about.iter().filter(|(_, items)| !items.is_empty()) {
-        let _ = write!(section, "\n{name}: {}.\n", items.join(", "));
+        let _ = write!(section, "\n{}: {}.\n", language.word(name), items.join(", "));
     }
     section
 }
 
-fn marked(fix: Fix) -> String {
-    if fix.destroys { format!("**destructive**: {}", fix.text) } else { fix.text.to_owned() }
+/// The fix with its mark, which is that of programs.
+fn told(fix: Fix, language: Language) -> String {
+    language.sentence(&fix.to_string()).into_owned()
+}
+
+/// The fix with a mark that stands out in Markdown.
+fn emphasised(fix: Fix, language: Language) -> String {
+    let told = language.sentence(fix.text);
+    let mark = language.word(DESTRUCTIVE).trim_end_matches([':', '：', ' ']);
+    if fix.destroys { format!("**{mark}**: {told}") } else { told.into_owned() }
 }
 
 fn linked(cause: Cause) -> String {
@@ -167,7 +190,10 @@ fn ids(causes: &[Cause]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::width::width;
     use super::*;
+
+    const EN: Language = Language::En;
 
     fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
         let mut out = Vec::new();
@@ -179,12 +205,12 @@ mod tests {
     fn the_document_of_the_repository_is_the_catalogue() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/causes.md");
         let document = std::fs::read_to_string(path).unwrap();
-        assert!(document == super::document(), "run: cniscope causes -o markdown >docs/causes.md");
+        assert!(document == super::document(EN), "run: cniscope causes -o markdown >docs/causes.md");
     }
 
     #[test]
     fn every_cause_is_in_the_list_and_in_the_document_once() {
-        let (list, document) = (written(|out| list(out, None)), document());
+        let (list, document) = (written(|out| list(out, EN, None)), document(EN));
         for entry in entries() {
             let line = format!("  {:<26}{}\n", entry.id, entry.title);
             assert_eq!(list.matches(&line).count(), 1, "{line:?} in {list}");
@@ -194,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_page_has_all_that_is_known_in_two_columns() {
-        insta::assert_snapshot!(written(|out| page(out, Cause::AgentUnreachable.entry(), Some(72))), @r"
+        insta::assert_snapshot!(written(|out| page(out, Cause::AgentUnreachable.entry(), EN, Some(72))), @r"
         agent-unreachable: the network add-on's agent on this node does not answer
 
           The plugin only hands the work to the add-on's agent, and its socket,
@@ -220,8 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn pages_fit_the_terminal_in_every_language() {
+        for language in [EN, Language::Ru, Language::Zh] {
+            for entry in entries() {
+                let page = written(|out| page(out, entry, language, Some(60)));
+                let too_wide =
+                    page.lines().skip(1).find(|line| width(line) > 60 && line.trim().contains(' '));
+                assert_eq!(too_wide, None, "{page}");
+            }
+        }
+    }
+
+    #[test]
     fn a_page_of_unknown_has_nothing_to_do() {
-        insta::assert_snapshot!(written(|out| page(out, &UNKNOWN, None)), @r"
+        insta::assert_snapshot!(written(|out| page(out, &UNKNOWN, EN, None)), @r"
         unknown: the cause is not known
 
           Neither the text nor the node tells a cause. A guess would cost more than it helps, so none is made: what was looked at and found to be well is named instead.

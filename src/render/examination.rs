@@ -6,18 +6,18 @@ use anstyle::Style;
 use serde_json::Value;
 
 use super::time::Zone;
-use super::wrap::wrapped;
+use super::width::{padded, width};
+use super::wrap;
 use super::{BAD, GOOD, HEADING, ODD, QUIET, escape, of_status};
-use crate::checks::examination::{Examination, Examined, Seen};
+use crate::checks::examination::{Examination, Examined, NOT_TAKEN, Seen};
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::finding::Status;
+use crate::language::{self, Language};
 
 /// The longest message that node-problem-detector keeps, in bytes, where it is not told otherwise.
 const LINE: usize = 80;
-/// What stands before the name of a check: two spaces, and its status.
-const BEFORE_NAME: usize = 10;
-/// A line is not broken into pieces shorter than this.
-const LEAST: usize = 24;
+/// The statuses of findings.
+const STATUSES: [&str; 4] = ["ok", "warn", "fail", "skipped"];
 
 /// How much is shown. What is wrong is always shown with its evidence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,8 @@ pub struct View {
     pub width: Option<usize>,
     /// The zone in which the time of the examination is shown, where it is to be shown.
     pub time: Option<Zone>,
+    /// The language of the words around what was found; titles and fixes are in it already.
+    pub language: Language,
 }
 
 /// All that was found.
@@ -47,10 +49,12 @@ pub struct View {
 /// # Errors
 /// If it cannot be written.
 pub fn whole(out: &mut dyn Write, found: &Examination, view: View) -> io::Result<()> {
-    Whole { out, found, view }.write()
+    let words = STATUSES.map(|status| width(view.language.word(status)));
+    let before_name = words.into_iter().max().unwrap_or_default() + 3;
+    Whole { out, found, view, before_name }.write()
 }
 
-/// The worst of it in one line.
+/// The worst of it in one line, which is for programs and in English.
 #[must_use]
 pub fn line(found: &Examination) -> String {
     let of = |status| found.findings.iter().filter(move |one| one.finding.status == status);
@@ -88,6 +92,8 @@ struct Whole<'a> {
     out: &'a mut dyn Write,
     found: &'a Examination,
     view: View,
+    /// What stands before the name of a check: two spaces, its status, and another one.
+    before_name: usize,
 }
 
 impl Whole<'_> {
@@ -99,7 +105,8 @@ impl Whole<'_> {
         self.first()
     }
 
-    fn heading(&mut self, text: &str) -> io::Result<()> {
+    fn heading(&mut self, text: &'static str) -> io::Result<()> {
+        let text = self.view.language.word(text);
         writeln!(self.out, "\n{}{text}{}", HEADING.render(), HEADING.render_reset())
     }
 
@@ -107,17 +114,20 @@ impl Whole<'_> {
         let count = |status| self.found.findings.iter().filter(|one| one.finding.status == status).count();
         let (problems, warnings, skipped) =
             (count(Status::Fail), count(Status::Warn), count(Status::Skipped));
+        let language = self.view.language;
         let (style, verdict) = match (problems, warnings) {
-            _ if self.found.status == Status::Skipped => (ODD, "nothing could be looked at".to_owned()),
-            (0, 0) => (GOOD, "no problem found".to_owned()),
-            (0, _) => (ODD, "no problem".to_owned()),
-            _ => (BAD, counted(problems, "problem")),
+            _ if self.found.status == Status::Skipped => {
+                (ODD, language.word("nothing could be looked at").to_owned())
+            }
+            (0, 0) => (GOOD, language.word("no problem found").to_owned()),
+            (0, _) => (ODD, language.word("no problem").to_owned()),
+            _ => (BAD, language.counted(problems, "{0} problem", "{0} problems")),
         };
         let mut verdict = vec![verdict];
-        verdict.extend((warnings > 0).then(|| counted(warnings, "warning")));
+        verdict.extend((warnings > 0).then(|| language.counted(warnings, "{0} warning", "{0} warnings")));
         let is_partly_blind = skipped > 0 && self.found.status != Status::Skipped;
-        verdict.extend(is_partly_blind.then(|| format!("{skipped} skipped")));
-        let time = self.view.time.map(|zone| format!(" at {}", zone.long(&self.found.time)));
+        verdict.extend(is_partly_blind.then(|| language.filled("{0} skipped", &[&skipped.to_string()])));
+        let time = self.view.time.map(|zone| language.filled(" at {0}", &[&zone.long(&self.found.time)]));
         writeln!(
             self.out,
             "{}{}{}{}: {}{}{}",
@@ -135,13 +145,21 @@ impl Whole<'_> {
         let Some(event) = &self.found.event else { return Ok(()) };
         self.heading("event")?;
         let is_unknown = event.cause == Cause::Unknown;
-        let (style, cause) = if is_unknown { (ODD, "unknown cause") } else { (BAD, event.cause.id()) };
+        let (style, cause) = if is_unknown {
+            (ODD, self.view.language.word("unknown cause"))
+        } else {
+            (BAD, event.cause.id())
+        };
         write!(self.out, "  {}{cause}{}: ", style.render(), style.render_reset())?;
-        self.hanging(&escape::line(&event.summary), cause.len() + 4, Style::new())?;
+        let summary = language::of_diagnosis(self.view.language, event);
+        self.hanging(&escape::line(&summary), width(cause) + 4, Style::new())?;
         let of = |name: &str, texts: &[String], style| {
             texts.iter().map(|text| (name.to_owned(), text.clone(), style)).collect::<Vec<_>>()
         };
-        let mut facts = of("evidence", &event.evidence, QUIET);
+        let language = self.view.language;
+        let evidence: Vec<String> =
+            event.evidence.iter().map(|line| language.evidence(line).into_owned()).collect();
+        let mut facts = of(language.word("evidence"), &evidence, QUIET);
         let looked_at = event.cause.entry().checks;
         let could_tell = |well: &&String| {
             well.split_once(": ").is_some_and(|(check, _)| is_unknown || looked_at.contains(&check))
@@ -152,10 +170,11 @@ impl Whole<'_> {
         });
         // An event may be older than what is found now, or of another network.
         if !is_found {
-            let well: Vec<String> = event.ruled_out.iter().filter(could_tell).cloned().collect();
-            facts.extend(of(if is_unknown { "ruled out" } else { "well now" }, &well, QUIET));
+            let well: Vec<String> =
+                event.ruled_out.iter().filter(could_tell).map(|well| language.well(well)).collect();
+            facts.extend(of(language.word(if is_unknown { "ruled out" } else { "well now" }), &well, QUIET));
         }
-        facts.extend(fixes(&event.fix));
+        facts.extend(self.fixes(&event.fix));
         self.facts(&facts)
     }
 
@@ -165,13 +184,14 @@ impl Whole<'_> {
             return Ok(());
         }
         self.heading("networks")?;
-        let longest = networks.iter().map(|one| escape::line(&one.name).chars().count()).max();
+        let longest = networks.iter().map(|one| width(&escape::line(&one.name))).max();
         let column = longest.unwrap_or_default().clamp(6, 24);
         for network in networks {
             let name = escape::line(&network.name);
-            let text = plugins(network);
+            let name = padded(&name, column);
+            let text = plugins(network, self.view.language);
             let style = if network.taken { Style::new() } else { QUIET };
-            write!(self.out, "  {}{name:<column$}{}  ", style.render(), style.render_reset())?;
+            write!(self.out, "  {}{name}{}  ", style.render(), style.render_reset())?;
             self.hanging(&text, column + 4, style)?;
         }
         Ok(())
@@ -179,12 +199,7 @@ impl Whole<'_> {
 
     /// The text at this column and, where the terminal is too narrow, below it.
     fn hanging(&mut self, text: &str, column: usize, style: Style) -> io::Result<()> {
-        let room = self.view.width.map(|width| width.saturating_sub(column).max(LEAST));
-        for (position, line) in wrapped(text, room).iter().enumerate() {
-            let indent = if position == 0 { 0 } else { column };
-            writeln!(self.out, "{:indent$}{}{line}{}", "", style.render(), style.render_reset())?;
-        }
-        Ok(())
+        wrap::hanging(self.out, text, column, self.view.width, style)
     }
 
     fn checks(&mut self) -> io::Result<()> {
@@ -208,78 +223,98 @@ impl Whole<'_> {
         Ok(())
     }
 
-    fn status(&mut self, status: &str) -> io::Result<()> {
-        let style = of_status(status);
-        write!(self.out, "  {}{status:<7}{} ", style.render(), style.render_reset())
+    fn status(&mut self, status: Status) -> io::Result<()> {
+        let style = of_status(status.as_str());
+        let word = padded(self.view.language.word(status.as_str()), self.before_name - 3);
+        write!(self.out, "  {}{word}{} ", style.render(), style.render_reset())
     }
 
     /// A finding, and how many `others` are as well as it.
     fn check(&mut self, one: &Examined, others: usize, column: usize) -> io::Result<()> {
         let finding = &one.finding;
-        self.status(finding.status.as_str())?;
+        let language = self.view.language;
+        self.status(finding.status)?;
         write!(self.out, "{:<column$}  ", escape::line(&finding.check))?;
-        let others = if others > 0 { format!(" (+{others} more)") } else { String::new() };
-        let summary = format!("{}{others}", escape::line(&finding.summary));
-        self.hanging(&summary, BEFORE_NAME + column + 2, Style::new())?;
+        let others =
+            if others > 0 { language.filled(" (+{0} more)", &[&others.to_string()]) } else { String::new() };
+        let summary = format!("{}{others}", escape::line(&language.sentence(&finding.summary)));
+        self.hanging(&summary, self.before_name + column + 2, Style::new())?;
         let is_wrong = matches!(finding.status, Status::Fail | Status::Warn);
         if !is_wrong && self.view.detail < Detail::Evidence {
             return Ok(());
         }
         let mut facts: Vec<(String, String)> = Vec::new();
-        facts.extend(one.about.iter().map(|about| ("about".to_owned(), about.clone())));
+        facts.extend(
+            one.about.iter().map(|about| (language.word("about").to_owned(), subject(about, language))),
+        );
         if let Some(cause) = finding.cause {
             // What looks wrong is not the cause of anything yet.
             let name = if finding.status == Status::Fail { "cause" } else { "may cause" };
-            facts.push((name.to_owned(), format!("{cause}: {}", cause.entry().title)));
+            facts.push((language.word(name).to_owned(), format!("{cause}: {}", language.title(cause))));
         }
         for (name, value) in &finding.evidence {
             facts.extend(lines(value).into_iter().map(|line| (name.clone(), line)));
         }
         let mut facts: Vec<_> = facts.into_iter().map(|(name, text)| (name, text, QUIET)).collect();
-        facts.extend(fixes(&finding.fix));
+        facts.extend(self.fixes(&finding.fix));
         self.facts(&facts)
     }
 
     /// Names and texts in two columns; a name stands there once.
     fn facts(&mut self, facts: &[(String, String, Style)]) -> io::Result<()> {
-        let length = |name: &str| escape::line(name).chars().count();
+        let length = |name: &str| width(&escape::line(name));
         let column = facts.iter().map(|(name, ..)| length(name)).max().unwrap_or_default().min(16);
         let mut last = "";
         for (name, text, style) in facts {
             let shown = escape::line(if name == last { "" } else { name });
             last = name;
             let (quiet, reset) = (QUIET.render(), QUIET.render_reset());
-            write!(self.out, "{:BEFORE_NAME$}{quiet}{shown:<column$}{reset}  ", "")?;
-            self.hanging(&escape::line(text), BEFORE_NAME + column + 2, *style)?;
+            let (before, shown) = (" ".repeat(self.before_name), padded(&shown, column));
+            write!(self.out, "{before}{quiet}{shown}{reset}  ")?;
+            self.hanging(&escape::line(text), self.before_name + column + 2, *style)?;
         }
         Ok(())
+    }
+
+    /// What to do, numbered, as facts; what destroys something stands out.
+    fn fixes(&self, fixes: &[String]) -> Vec<(String, String, Style)> {
+        let language = self.view.language;
+        let numbered = fixes.iter().enumerate().map(|(position, fix)| {
+            let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
+            let name = language.filled("fix {0}", &[&(position + 1).to_string()]);
+            (name, language.marked(fix).into_owned(), style)
+        });
+        numbered.collect()
     }
 
     fn first(&mut self) -> io::Result<()> {
         let Some(first) = &self.found.first else { return Ok(()) };
         self.heading("first")?;
         write!(self.out, "  ")?;
-        self.hanging(&escape::line(&first.fix), 2, Style::new())
+        let fix = self.view.language.marked(&first.fix);
+        self.hanging(&escape::line(&fix), 2, Style::new())
     }
 }
 
-/// What to do, numbered, as facts; what destroys something stands out.
-fn fixes(fixes: &[String]) -> Vec<(String, String, Style)> {
-    let numbered = fixes.iter().enumerate().map(|(position, fix)| {
-        let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
-        (format!("fix {}", position + 1), fix.clone(), style)
-    });
-    numbered.collect()
+/// What a finding is about, such as `bridge in 10-pods.conflist`.
+fn subject(about: &str, language: Language) -> String {
+    let Some((plugin, file)) = about.split_once(" in ") else { return about.to_owned() };
+    let (file, not_taken) = match file.strip_suffix(NOT_TAKEN) {
+        Some(file) => (file, language.word(NOT_TAKEN)),
+        None => (file, ""),
+    };
+    language.filled("{0} in {1}", &[plugin, file]) + not_taken
 }
 
-fn plugins(network: &Seen) -> String {
+fn plugins(network: &Seen, language: Language) -> String {
     let plugin = |name: &String| {
-        let wrapped = if network.wrapped.contains(name) { " (wrapped)" } else { "" };
+        let wrapped = if network.wrapped.contains(name) { language.word(" (wrapped)") } else { "" };
         format!("{name}{wrapped}")
     };
     let plugins: Vec<String> = network.plugins.iter().map(plugin).collect();
-    let not_taken = if network.taken { "" } else { "; the runtime does not take it" };
-    let text = format!("{} in {}{not_taken}", plugins.join(", "), network.file.display());
+    let not_taken = if network.taken { "" } else { language.word("; the runtime does not take it") };
+    let file = network.file.display().to_string();
+    let text = language.filled("{0} in {1}", &[&plugins.join(", "), &file]) + not_taken;
     escape::line(&text).into_owned()
 }
 

@@ -4,17 +4,20 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
+use super::width::padded;
 use super::wrap::hanging;
 use super::{BAD, HEADING, ODD, QUIET, escape};
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
 use crate::diagnosis::explain::{Explanation, Failure};
+use crate::language::{self, Language};
 
 /// Where the second column begins.
 const COLUMN: usize = 13;
 /// More of the other failures are counted only.
 const OTHERS: usize = 12;
 
-/// The explanation of a text; `is_here` where this node was looked at for it.
+/// The explanation of a text, in a language that its titles and fixes are in already; `is_here` where this node was looked at
+/// for it.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -22,16 +25,18 @@ pub fn whole(
     out: &mut dyn Write,
     explanation: &Explanation,
     is_here: bool,
+    language: Language,
     width: Option<usize>,
 ) -> io::Result<()> {
     if explanation.first.count == 0 {
-        return writeln!(out, "no failure is told of in this text");
+        return writeln!(out, "{}", language.word("no failure is told of in this text"));
     }
-    Whole { out, width }.write(explanation, is_here)
+    Whole { out, language, width }.write(explanation, is_here)
 }
 
 struct Whole<'a> {
     out: &'a mut dyn Write,
+    language: Language,
     width: Option<usize>,
 }
 
@@ -43,8 +48,10 @@ impl Whole<'_> {
         if failure.cause != Cause::Unknown {
             self.about(failure)?;
         }
-        self.list("evidence", failure.evidence.iter().map(String::as_str))?;
-        self.list("ruled out", failure.ruled_out.iter().map(String::as_str))?;
+        let evidence: Vec<_> = failure.evidence.iter().map(|line| self.language.evidence(line)).collect();
+        self.list("evidence", evidence.iter().map(AsRef::as_ref))?;
+        let ruled_out: Vec<_> = failure.ruled_out.iter().map(|well| self.language.well(well)).collect();
+        self.list("ruled out", ruled_out.iter().map(String::as_str))?;
         self.fix(failure)?;
         self.list("verify", failure.verify.iter().copied())?;
         self.error(failure)?;
@@ -52,38 +59,46 @@ impl Whole<'_> {
         self.next(failure, is_here)
     }
 
-    fn heading(&mut self, text: &str) -> io::Result<()> {
+    fn heading(&mut self, text: &'static str) -> io::Result<()> {
+        let text = self.language.word(text);
         writeln!(self.out, "\n{}{text}{}", HEADING.render(), HEADING.render_reset())
     }
 
     fn title(&mut self, failure: &Failure) -> io::Result<()> {
         let style = if failure.cause == Cause::Unknown { ODD } else { BAD };
-        let count = if failure.count > 1 { format!(", {} times", failure.count) } else { String::new() };
-        let sure = match failure.confidence {
-            "none" => String::new(),
-            confidence => format!(", confidence {confidence}"),
+        let count = match failure.count {
+            0 | 1 => String::new(),
+            count => self.language.filled(", {0} times", &[&count.to_string()]),
         };
+        let sure = self.language.word(match failure.confidence {
+            "high" => ", confidence high",
+            "medium" => ", confidence medium",
+            "low" => ", confidence low",
+            _ => "",
+        });
         let (quiet, reset) = (QUIET.render(), QUIET.render_reset());
         writeln!(
             self.out,
-            "{}cause: {}{}{quiet}{sure}{count}{reset}",
+            "{}{}{}{quiet}{sure}{count}{reset}",
             style.render(),
-            failure.cause,
+            self.language.filled("cause: {0}", &[failure.cause.id()]),
             style.render_reset()
         )?;
-        self.hanging(&escape::line(&failure.summary), 0, Style::new())
+        let summary = language::of_failure(self.language, failure);
+        self.hanging(&escape::line(&summary), 0, Style::new())
     }
 
     fn about(&mut self, failure: &Failure) -> io::Result<()> {
         write!(self.out, "  ")?;
-        self.hanging(failure.cause.entry().about, 2, Style::new())?;
+        self.hanging(self.language.about(failure.cause), 2, Style::new())?;
         writeln!(self.out)
     }
 
     fn fix(&mut self, failure: &Failure) -> io::Result<()> {
         for (position, fix) in failure.fix.iter().enumerate() {
             let style = if fix.starts_with(DESTRUCTIVE) { ODD } else { Style::new() };
-            self.fact(&format!("fix {}", position + 1), fix, style)?;
+            let name = self.language.filled("fix {0}", &[&(position + 1).to_string()]);
+            self.fact(&name, &self.language.marked(fix), style)?;
         }
         Ok(())
     }
@@ -108,7 +123,7 @@ impl Whole<'_> {
         ];
         for (name, value) in facts {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                self.fact(name, &value, Style::new())?;
+                self.fact(self.language.word(name), &value, Style::new())?;
             }
         }
         Ok(())
@@ -124,12 +139,19 @@ impl Whole<'_> {
         let times = shown().map(|failure| failure.count.to_string().len()).max().unwrap_or_default();
         for failure in shown() {
             write!(self.out, "  {:>times$} x  {:<column$}  ", failure.count, failure.cause)?;
-            let told = if failure.cause == Cause::Unknown { &failure.peeled.error } else { &failure.summary };
-            self.hanging(&escape::line(told), times + column + 8, QUIET)?;
+            let told = match failure.cause {
+                Cause::Unknown => failure.peeled.error.clone(),
+                _ => language::of_failure(self.language, failure),
+            };
+            self.hanging(&escape::line(&told), times + column + 8, QUIET)?;
         }
         match others.len().saturating_sub(OTHERS) {
             0 => Ok(()),
-            more => writeln!(self.out, "  and {more} more: -o json has all of them"),
+            more => {
+                let text =
+                    self.language.filled("and {0} more: -o json has all of them", &[&more.to_string()]);
+                writeln!(self.out, "  {text}")
+            }
         }
     }
 
@@ -145,24 +167,27 @@ impl Whole<'_> {
             .filter(|name| known().any(|known| known == *name))
             .collect();
         let doctor = ["cniscope doctor", &checks.join(" ")].join(" ");
-        let here = if is_here { "" } else { ", or explain it there with --here" };
+        let text =
+            if is_here { "on the node: {0}" } else { "on the node: {0}, or explain it there with --here" };
         write!(self.out, "  ")?;
-        self.hanging(&format!("on the node: {}{here}", doctor.trim_end()), 2, Style::new())?;
+        self.hanging(&self.language.filled(text, &[doctor.trim_end()]), 2, Style::new())?;
         if failure.cause == Cause::Unknown {
             return Ok(());
         }
-        writeln!(self.out, "  more of it: cniscope causes {}", failure.cause)
+        let page = format!("cniscope causes {}", failure.cause);
+        writeln!(self.out, "  {}", self.language.filled("more of it: {0}", &[&page]))
     }
 
-    fn list<'t>(&mut self, name: &str, items: impl Iterator<Item = &'t str>) -> io::Result<()> {
+    fn list<'t>(&mut self, name: &'static str, items: impl Iterator<Item = &'t str>) -> io::Result<()> {
         for (position, item) in items.enumerate() {
-            self.fact(if position == 0 { name } else { "" }, item, Style::new())?;
+            self.fact(if position == 0 { self.language.word(name) } else { "" }, item, Style::new())?;
         }
         Ok(())
     }
 
     fn fact(&mut self, name: &str, text: &str, style: Style) -> io::Result<()> {
-        write!(self.out, "  {}{name:<10}{} ", QUIET.render(), QUIET.render_reset())?;
+        let name = padded(name, COLUMN - 3);
+        write!(self.out, "  {}{name}{} ", QUIET.render(), QUIET.render_reset())?;
         self.hanging(&escape::line(text), COLUMN, style)
     }
 

@@ -12,11 +12,13 @@ pub mod examination;
 pub mod explanation;
 pub mod html;
 pub mod list;
+pub mod manual;
 pub mod part;
 pub mod statistics;
 pub mod table;
 pub mod time;
 mod timeline;
+pub mod width;
 pub mod wrap;
 
 use std::io::{self, Write};

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
+use super::width::{fitted, padded, width};
+
 /// A cell: text and its style.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -21,8 +23,8 @@ impl Cell {
 
     /// The text in its style, with spaces up to a width.
     #[must_use]
-    pub fn padded(&self, width: usize) -> String {
-        let padding = " ".repeat(width.saturating_sub(length(&self.text)));
+    pub fn padded(&self, column: usize) -> String {
+        let padding = &padded(&self.text, column)[self.text.len()..];
         format!("{}{}{}{padding}", self.style.render(), self.text, self.style.render_reset())
     }
 
@@ -69,7 +71,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Writes it, at most `width` columns wide where that is given and possible.
+    /// Writes it, at most `terminal` columns wide where that is given and possible.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -109,13 +111,13 @@ impl Table {
     }
 
     fn widths(&self, terminal: Option<usize>, least: &[usize]) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.headings.iter().map(|heading| length(heading)).collect();
+        let mut widths: Vec<usize> = self.headings.iter().map(|heading| width(heading)).collect();
         for (width, least) in widths.iter_mut().zip(least) {
             *width = (*width).max(*least);
         }
         for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(length(&cell.text));
+            for (widest, cell) in widths.iter_mut().zip(row) {
+                *widest = (*widest).max(width(&cell.text));
             }
         }
         let total: usize = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
@@ -135,7 +137,7 @@ impl Table {
         let mut spaces = 0;
         for (position, cell) in row.iter().enumerate() {
             let text = fitted(&cell.text, widths[position]);
-            let padding = widths[position] - length(&text);
+            let padding = widths[position] - width(&text);
             if self.right[position] {
                 spaces += padding;
             }
@@ -148,23 +150,6 @@ impl Table {
         }
         writeln!(to, "{line}")
     }
-}
-
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// The text cut in its middle, where both ends of a Pod's name tell something.
-fn fitted(text: &str, width: usize) -> String {
-    let count = length(text);
-    if count <= width {
-        return text.to_owned();
-    }
-    let head = width.saturating_sub(1) / 2;
-    let tail = width.saturating_sub(1) - head;
-    let start: String = text.chars().take(head).collect();
-    let end: String = text.chars().skip(count - tail).collect();
-    format!("{start}…{end}")
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn ill() -> Examination {
 
 fn shown(found: &Examination, detail: Detail, width: Option<usize>) -> String {
     let mut written = Vec::new();
-    whole(&mut written, found, View { detail, width, time: None }).unwrap();
+    whole(&mut written, found, View { detail, width, ..View::default() }).unwrap();
     anstream::adapter::strip_str(std::str::from_utf8(&written).unwrap()).to_string()
 }
 

@@ -113,8 +113,8 @@ fn help_is_no_error() {
     General options:
           --journal <DIR>  Folder of a journal, or a bundle; may be repeated [default: the settings', or
                            /var/log/cniscope]
-          --lang <LANG>    Language of titles, explanations and fixes: en, ru, zh [default: that of LC_ALL,
-                           LC_MESSAGES or LANG]
+          --lang <LANG>    Language of titles, explanations and fixes: en, ru, zh [default: that of
+                           LC_ALL, LC_MESSAGES or LANG]
           --root <DIR>     Look at the node whose files stand below this folder [default: /]
           --utc            Show times in UTC instead of the local zone
 

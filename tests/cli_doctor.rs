@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -30,10 +29,7 @@ fn node() -> Place {
 
 /// Puts a file on the node.
 fn put(place: &Place, path: &str, content: &str) {
-    let path = place.path("node").join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    place.put(&format!("node/{path}"), content);
 }
 
 fn remove(place: &Place, path: &str) {

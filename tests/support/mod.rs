@@ -165,6 +165,14 @@ impl Place {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Puts a file with the mode of an executable, which is not executed, below a folder of this place.
+    pub fn put(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// A call of the plugin through cniscope.
     pub fn wrapped(&self, verb: &str, plugin: &str) -> Call<'_> {
         let entry =

@@ -211,6 +211,11 @@ fn a_sentence_is_said_with_its_own_names() {
             "destructive: ip address delete 10.9.0.1/24 dev cni0 (поды сети, которой он принадлежит, лишатся шлюза)",
             "destructive: ip address delete 10.9.0.1/24 dev cni0（该地址所属网络的 Pod 会失去网关）",
         ),
+        (
+            "the API server that /k names closes connections without an answer",
+            "API-сервер, указанный в /k, закрывает соединения без ответа",
+            "/k 中的 API 服务器不应答就关闭连接",
+        ),
         // Of the catalogue, and one that looks like another one.
         ("give the network a larger range", "дайте сети больший диапазон", "给此网络分配更大的地址范围"),
         (

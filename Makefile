@@ -39,10 +39,10 @@ node: build ## integration/: namespaces, cnitool, real plugins, a real runtime (
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) test --quiet --locked --test node -- --test-threads 1
 
-bench: setup-bench build ## what a call costs, side by side with the alternatives (root)
+bench: setup-bench build ## what a call costs, and a large journal, side by side with the alternatives (root)
 	@mkdir -p target/bench
 	@for program in noop bare peak; do gcc -O2 -Wall -Werror -static -o target/bench/$$program benches/$$program.c || exit; done
-	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls
+	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls --bench journal
 
 # Coverage as cargo-fuzz switches it on; libFuzzer does with what a stable compiler gives.
 FUZZED   := -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \

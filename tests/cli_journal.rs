@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -128,6 +128,76 @@ fn json_is_one_document_of_whole_records() {
     let ran = place.cli(&["journal", "-o", "json"]);
     assert_eq!((ran.status, ran.json()), (0, json!(ends)));
     assert_eq!(place.cli(&["journal", "-o", "json", "--pod", "nobody"]).text(), "[]\n");
+}
+
+#[test]
+fn csv_is_for_spreadsheets() {
+    let place = Place::new();
+    place.plugin("bad", r#"echo '{"code":7,"msg":"=cmd|1","details":"a, \"b\""}'; exit 1"#);
+    place.wrapped("ADD", "bad").env("CNI_ARGS", "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=-cart").run();
+    let end = place.end();
+    let ran = place.cli(&["journal", "-o", "csv"]);
+    let text = |field: &str| end[field].as_str().unwrap();
+    let expected = format!(
+        "time,node,command,pod_namespace,pod_name,container_id,ifname,network,plugin,outcome,cause,duration_ms,plugin_ms,\
+         overhead_ms,code,error,id\r\n{},{},ADD,shop,\"'-cart\",container1,eth0,net,bad,failed,unknown,{},{},{},7,\
+         \"'=cmd|1; a, \"\"b\"\"\",{}\r\n",
+        text("time"),
+        text("node"),
+        end["duration_ms"],
+        end["plugin_ms"],
+        end["overhead_ms"],
+        text("id")
+    );
+    assert_eq!(ran.answer(), (0, expected, String::new()));
+}
+
+#[test]
+fn jsonl_is_the_record_as_it_is_stored() {
+    let (place, _) = history();
+    let stored = fs::read_to_string(place.path("log/journal.jsonl")).unwrap();
+    let ends: Vec<&str> = stored.lines().filter(|line| line.contains("\"event\":\"end\"")).collect();
+    assert_eq!(place.cli(&["journal", "-o", "jsonl"]).text(), ends.join("\n") + "\n");
+}
+
+#[test]
+fn several_journals_are_read_as_one_and_a_call_in_two_of_them_once() {
+    let (place, ends) = history();
+    let copy = place.path("copy");
+    fs::create_dir(&copy).unwrap();
+    fs::copy(place.path("log/journal.jsonl"), copy.join("journal.jsonl.1")).unwrap();
+    let mut packed = Command::new("gzip");
+    let status = packed.arg(copy.join("journal.jsonl.1")).status().expect("gzip is missing: install gzip");
+    assert!(status.success());
+    let other = r#"{"event":"end","id":"x","time":"1999-01-01T00:00:00Z","outcome":"ok"}"#;
+    fs::write(copy.join("journal.jsonl"), format!("{other}\n")).unwrap();
+    let ran = place.cli(&["journal", "-o", "json", "--journal", copy.to_str().unwrap()]);
+    let expected = [&[serde_json::from_str(other).unwrap()], ends.as_slice()].concat();
+    assert_eq!((ran.status, ran.json()), (0, json!(expected)));
+    let follow = place.cli(&["journal", "-f", "--journal", copy.to_str().unwrap()]);
+    assert_eq!(
+        follow.answer(),
+        (2, String::new(), "cniscope: -f follows one folder of a journal\n".to_owned())
+    );
+}
+
+#[test]
+fn a_journal_that_is_not_there_or_cannot_be_read_is_said_with_what_to_do() {
+    let place = Place::new();
+    let missing = place.cli(&["journal"]);
+    assert_eq!(
+        place.steady(&String::from_utf8(missing.stderr).unwrap()),
+        "cniscope: no journal in PLACE/log\n\
+         No call has been recorded here yet: a conflist has to name cniscope in a plugin's place.\n\
+         For a journal elsewhere: cniscope --journal DIR\n"
+    );
+    assert_eq!(missing.status, 2);
+    fs::create_dir_all(place.path("log/journal.jsonl")).unwrap();
+    let odd = place.cli(&["journal"]);
+    assert_eq!(
+        (odd.status, place.steady(&String::from_utf8(odd.stderr).unwrap()).as_str()),
+        (2, "cniscope: PLACE/log/journal.jsonl: not a regular file\n")
+    );
 }
 
 #[test]

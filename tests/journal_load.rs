@@ -290,3 +290,27 @@ fn writers_that_do_nothing_else_and_are_killed_tear_no_line_but_their_own() {
     assert!(broken.len() <= WRITERS, "{} lines are broken", broken.len());
     assert!(said.len() > WRITERS, "only {} records were written", said.len());
 }
+
+#[test]
+fn what_is_listed_while_hundreds_write_is_whole_and_only_grows() {
+    let place = place(1 << 20, 100);
+    let listed = || -> BTreeSet<String> {
+        let ran = place.cli(&["journal", "--plugin", "prompt", "--command", "add", "-o", "jsonl"]);
+        assert_eq!((ran.status, String::from_utf8_lossy(&ran.stderr).as_ref()), (0, ""));
+        let record = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        let text = ran.text();
+        let records = text.lines().map(record).filter(|record| record["outcome"] == "ok");
+        records.map(|record| record["container_id"].as_str().unwrap().to_owned()).collect()
+    };
+    is_well(&call(&place, CALLS).run());
+    thread::scope(|scope| {
+        let making = scope.spawn(|| make_calls(&place, |number| is_well(&call(&place, number).run())));
+        let mut before = BTreeSet::new();
+        while !making.is_finished() {
+            let now = listed();
+            assert!(now.is_superset(&before), "{:?}", before.difference(&now));
+            before = now;
+        }
+    });
+    assert_eq!(listed(), (0..=CALLS).map(container).collect());
+}

@@ -196,6 +196,13 @@ fn say_passed(passed: Passed) {
         let files = one_or_more(passed.cut, "compressed file breaks", "compressed files break");
         anstream::eprintln!("{} {files} off; what stands before is read", passed.cut);
     }
+    if passed.unread > 0 {
+        let files = one_or_more(passed.unread, "file is", "files are");
+        anstream::eprintln!(
+            "{} {files} compressed by something else than gzip and passed over",
+            passed.unread
+        );
+    }
 }
 
 impl Common {

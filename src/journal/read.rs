@@ -96,6 +96,8 @@ pub struct Passed {
     pub broken: usize,
     /// Files that break off, such as one that is being compressed.
     pub cut: usize,
+    /// Files that are compressed by something else than gzip.
+    pub unread: usize,
 }
 
 /// Reads all calls for which `filter` holds, and keeps them.
@@ -157,7 +159,7 @@ pub fn map_each<T: Send>(
     if !state.has_enough {
         state.without_end(node, &keys, filter, &map);
     }
-    Ok(Passed { broken: state.broken + met.too_long, cut: met.cut })
+    Ok(Passed { broken: state.broken + met.too_long, cut: met.cut, unread: met.unread })
 }
 
 /// What stands in a block.

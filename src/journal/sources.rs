@@ -28,6 +28,8 @@ const TAR: (usize, &[u8]) = (257, b"ustar");
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<(PathBuf, File)>,
+    /// How many files are compressed by something else than gzip.
+    unread: usize,
 }
 
 /// What was met on the way.
@@ -37,6 +39,8 @@ pub(super) struct Met {
     pub(super) too_long: usize,
     /// Files that break off.
     pub(super) cut: usize,
+    /// Files that are compressed by something else than gzip.
+    pub(super) unread: usize,
 }
 
 impl Sources {
@@ -51,11 +55,14 @@ impl Sources {
                 sources.files.push((path.to_owned(), open(path)?));
                 continue;
             }
+            let in_bundle = path.join(IN_BUNDLE);
             let mut files = open_files(path)?;
             if files.is_empty() {
-                files = open_files(&path.join(IN_BUNDLE))?;
+                files = open_files(&in_bundle)?;
             }
-            if files.is_empty() {
+            let unread = otherwise_compressed(path) + otherwise_compressed(&in_bundle);
+            sources.unread += unread;
+            if files.is_empty() && unread == 0 {
                 return Err(ReadError::Missing { dir: path.to_owned() });
             }
             sources.files.append(&mut files);
@@ -65,7 +72,7 @@ impl Sources {
 
     /// Hands over the lines of all files.
     pub(super) fn put<R>(self, parts: &Parts<R>) -> Result<Met, ReadError> {
-        let mut met = Met::default();
+        let mut met = Met { unread: self.unread, ..Met::default() };
         for (path, file) in self.files {
             match put_file(file, parts, &mut met) {
                 Ok(ControlFlow::Continue(())) => {}
@@ -185,6 +192,16 @@ fn open_each(dir: &Path) -> Result<Vec<(PathBuf, File)>, ReadError> {
         }
     }
     Ok(files)
+}
+
+/// How many files of a journal in a folder are compressed by something else than gzip.
+fn otherwise_compressed(dir: &Path) -> usize {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let is_one = |name: &OsStr| {
+        let name = name.to_str().and_then(|name| name.rsplit_once('.'));
+        name.is_some_and(|(name, by)| matches!(by, "bz2" | "lz4" | "xz" | "zst") && age(name).is_some())
+    };
+    names.filter(|name| is_one(name)).count()
 }
 
 fn open(path: &Path) -> Result<File, ReadError> {

@@ -127,7 +127,8 @@ impl Whole<'_> {
         let Some(cause) = diagnosis["cause"].as_str() else { return Ok(()) };
         let title = diagnosis["title"].as_str().unwrap_or_default();
         self.heading(&format!("cause: {}", escape::line(cause)))?;
-        for text in [title, diagnosis["summary"].as_str().unwrap_or_default()] {
+        let summary = diagnosis["summary"].as_str().filter(|summary| *summary != title);
+        for text in [Some(title), summary].into_iter().flatten() {
             write!(self.out, "  ")?;
             wrap::hanging(self.out, &escape::line(text), 2, self.width, Style::new())?;
         }

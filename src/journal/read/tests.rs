@@ -121,6 +121,14 @@ fn what_logrotate_has_compressed_or_renamed_is_read() {
 }
 
 #[test]
+fn what_is_compressed_in_another_way_is_told() {
+    let files = [("journal.jsonl.2.xz", b"\xfd7zXZ".to_vec()), ("journal.jsonl", end(1).into_bytes())];
+    let reading = read(&files);
+    assert_eq!((ids(&reading), reading.passed.unread), (vec!["001"], 1));
+    assert_eq!(read(&files[..1]).passed.unread, 1);
+}
+
+#[test]
 fn a_compressed_file_that_breaks_off_is_read_so_far() {
     let text: String = (0..200).map(end).collect();
     let mut whole = packed(text.as_bytes());

@@ -91,6 +91,7 @@ pub(super) fn circumstances(
         warnings: settings.warnings.clone(),
     });
     let config = fields.get("config").map(Value::to_string).unwrap_or_default();
+    // The last field of a record: by it, readers know that a line is whole.
     fields.insert("config_sha256".to_owned(), Value::String(sha256(config.as_bytes())));
     fields
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cniscope::metrics::text::METRICS;
 use nix::fcntl::{Flock, FlockArg};
@@ -217,19 +218,51 @@ fn many_at_once_tell_the_same() {
     assert_eq!(calls(&metrics(&place, &[])), 50);
 }
 
+/// How many calls a test makes while metrics are asked for.
+const CALLS: usize = 400;
+
 #[test]
-fn a_killed_call_is_counted_when_its_process_was_gone_twice() {
+fn calls_that_end_while_the_journal_rotates_are_counted_once() {
+    let place = Place::alone();
+    place.plugin_of("prompt", "prompt");
+    place.settings(&json!({"journal": {"maxBytes": 64 << 10, "maxFiles": 100}}));
+    let next = AtomicUsize::new(0);
+    let make = || {
+        while next.fetch_add(1, Ordering::Relaxed) < CALLS {
+            assert_eq!(place.wrapped("ADD", "prompt").run().status, 0);
+        }
+    };
+    let mut counted = Vec::new();
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+        while makers.iter().any(|maker| !maker.is_finished()) {
+            counted.push(calls(&metrics(&place, &[])));
+        }
+    });
+    place.has_come_to_rest();
+    let ran = metrics(&place, &[]);
+    assert!(counted.is_sorted() && counted.len() > 3, "{counted:?}");
+    assert_eq!(
+        (calls(&ran), samples(&ran.text(), "cniscope_journal_gaps_total")),
+        (400, vec![" 0".to_owned()])
+    );
+    assert!(fs::read_dir(place.path("log")).unwrap().count() > 5, "the journal has hardly rotated");
+}
+
+#[test]
+fn the_end_of_a_call_whose_process_is_gone_is_waited_for() {
     let place = Place::new();
     fs::create_dir(place.path("log")).unwrap();
     let begin = json!({"event": "begin", "id": "a", "plugin": "bridge", "command": "ADD", "pid": 1, "start_ticks": 0});
     fs::write(place.path("log/journal.jsonl"), format!("{begin}\n")).unwrap();
-    assert_eq!(calls(&metrics(&place, &[])), 0);
-    for _ in 0..2 {
-        assert_eq!(
-            samples(&metrics(&place, &[]).text(), "cniscope_calls_total"),
-            ["{plugin=\"bridge\",command=\"ADD\",outcome=\"killed\"} 1"]
-        );
-    }
+    assert_eq!([(); 2].map(|()| calls(&metrics(&place, &[]))), [0, 0]);
+    // Where nothing can be kept, there is no later.
+    fs::remove_dir_all(place.path("state")).unwrap();
+    fs::write(place.path("state"), "").unwrap();
+    assert_eq!(
+        samples(&metrics(&place, &[]).text(), "cniscope_calls_total"),
+        ["{plugin=\"bridge\",command=\"ADD\",outcome=\"killed\"} 1"]
+    );
 }
 
 #[test]

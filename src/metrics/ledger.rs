@@ -1,12 +1,13 @@
 //! What was counted, and all that is needed to go on from there.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::counters::Counters;
 use super::tail::{self, Place};
@@ -18,8 +19,10 @@ use crate::node::Node;
 const SCHEMA: u32 = 1;
 /// The most calls that are waited for to end.
 const MOST_OPEN: usize = 10_000;
-/// A begin that comes after its end comes soon after it: so many ends are remembered.
+/// What comes again of a call that has ended comes soon: the latest ones are remembered, so many of them.
 const MOST_ENDED: usize = 1000;
+/// An end is waited for so long after its process was seen to be gone: helpers write it, who may be late on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What of a begin record is needed when no end comes.
 const OF_A_BEGIN: [&str; 6] = ["plugin", "command", "time", "pid", "boot_id", "start_ticks"];
 
@@ -29,7 +32,9 @@ pub(super) struct Ledger {
     schema: u32,
     places: Vec<Place>,
     open: BTreeMap<String, Open>,
-    ended: VecDeque<String>,
+    /// Ids begin with their time. A begin may be late, and an end that was written into a file that was being removed is
+    /// written once more.
+    ended: BTreeSet<String>,
     pub(super) counters: Counters,
 }
 
@@ -37,8 +42,8 @@ pub(super) struct Ledger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Open {
     begin: Value,
-    /// Its process was already gone when it was last looked. The record of its end may come a little after that.
-    is_gone: bool,
+    /// When its process was first seen to be gone. The record of its end may come a little after that.
+    gone: Option<SystemTime>,
 }
 
 impl Default for Ledger {
@@ -47,7 +52,7 @@ impl Default for Ledger {
             schema: SCHEMA,
             places: Vec::new(),
             open: BTreeMap::new(),
-            ended: VecDeque::new(),
+            ended: BTreeSet::new(),
             counters: Counters::default(),
         }
     }
@@ -82,16 +87,18 @@ impl Ledger {
         match record["event"].as_str() {
             Some("begin") if !self.ended.contains(&id) => {
                 let kept = OF_A_BEGIN.iter().map(|field| ((*field).to_owned(), record[*field].clone()));
-                self.open.insert(id, Open { begin: Value::Object(kept.collect()), is_gone: false });
+                self.open.insert(id, Open { begin: Value::Object(kept.collect()), gone: None });
                 if self.open.len() > MOST_OPEN {
                     self.open.pop_first();
                 }
             }
             Some("end") => {
                 self.open.remove(&id);
-                self.ended.push_back(id);
+                if !self.ended.insert(id) {
+                    return;
+                }
                 if self.ended.len() > MOST_ENDED {
-                    self.ended.pop_front();
+                    self.ended.pop_first();
                 }
                 let outcome = record["outcome"].as_str().unwrap_or_default().to_owned();
                 self.counters.add(&Call { record, outcome, stalls: Vec::new() });
@@ -100,8 +107,8 @@ impl Ledger {
         }
     }
 
-    /// Counts the calls whose process is gone and whose end has not come: those that were already gone when it was last
-    /// looked, or all of them where there will be no next time. Gives how many are under way.
+    /// Counts the calls whose process has been gone for a while and whose end has not come; where there will be no next time,
+    /// all whose process is gone. Gives how many are under way.
     pub(super) fn settle(&mut self, node: &Node, is_kept: bool) -> u64 {
         let boot_id = node.boot_id();
         let is_running = |open: &Open| {
@@ -110,14 +117,14 @@ impl Ledger {
             read::is_running(node, &boot_id, (began, begin["pid"].as_f64(), begin["start_ticks"].as_f64()))
         };
         let unwritten = unfinished::calls(node, Path::new(unfinished::NOTES));
-        self.settle_with(is_running, &unwritten, is_kept)
+        self.settle_with(is_running, &unwritten, is_kept.then(SystemTime::now))
     }
 
     fn settle_with(
         &mut self,
         is_running: impl Fn(&Open) -> bool,
         unwritten: &BTreeSet<String>,
-        is_kept: bool,
+        now: Option<SystemTime>,
     ) -> u64 {
         let mut running = 0;
         let counters = &mut self.counters;
@@ -126,12 +133,19 @@ impl Ledger {
                 running += 1;
                 return true;
             }
-            if is_kept && !open.is_gone {
-                open.is_gone = true;
-                return true;
+            if let Some(now) = now {
+                let gone = *open.gone.get_or_insert(now);
+                // A clock that was set back begins the while anew.
+                let Ok(since) = now.duration_since(gone) else {
+                    open.gone = Some(now);
+                    return true;
+                };
+                if since < PATIENCE {
+                    return true;
+                }
             }
             let outcome = if unwritten.contains(id) { "unfinished" } else { "killed" };
-            let record = std::mem::replace(&mut open.begin, json!(null));
+            let record = std::mem::take(&mut open.begin);
             counters.add(&Call { record, outcome: outcome.to_owned(), stalls: Vec::new() });
             false
         });

@@ -29,31 +29,50 @@ fn outcomes(ledger: &Ledger) -> Vec<(&str, u64)> {
     verbs.flat_map(|verb| verb.outcomes.iter().map(|(outcome, count)| (outcome.as_str(), *count))).collect()
 }
 
+/// Settles at so many seconds; all processes are gone.
+fn settle(ledger: &mut Ledger, seconds: u64) -> u64 {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    ledger.settle_with(|_| false, &BTreeSet::new(), Some(now))
+}
+
 #[test]
-fn a_call_without_an_end_is_killed_when_its_process_was_gone_twice() {
+fn a_call_without_an_end_is_killed_when_its_process_has_been_gone_for_a_while() {
     let mut ledger = ledger(&[&begin("a"), &begin("b")]);
-    let settle = |ledger: &mut Ledger, is_kept| ledger.settle_with(|_| false, &BTreeSet::new(), is_kept);
-    assert_eq!((settle(&mut ledger, true), outcomes(&ledger)), (0, vec![]));
+    assert_eq!((settle(&mut ledger, 1000), outcomes(&ledger)), (0, vec![]));
+    settle(&mut ledger, 1059);
     ledger.line(end("b").as_bytes());
-    settle(&mut ledger, true);
+    assert_eq!(outcomes(&ledger), [("ok", 1)], "the end of one came late");
+    settle(&mut ledger, 1060);
     assert_eq!(outcomes(&ledger), [("killed", 1), ("ok", 1)]);
-    settle(&mut ledger, true);
+    settle(&mut ledger, 2000);
     assert_eq!(outcomes(&ledger), [("killed", 1), ("ok", 1)], "once");
     assert_eq!(ledger.counters.plugins["bridge"].failures["killed"], 1);
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_it_wait_anew() {
+    let mut ledger = ledger(&[&begin("a")]);
+    for seconds in [5000, 1000, 1059] {
+        settle(&mut ledger, seconds);
+    }
+    assert_eq!(outcomes(&ledger), []);
+    settle(&mut ledger, 1060);
+    assert_eq!(outcomes(&ledger), [("killed", 1)]);
+}
+
+#[test]
 fn where_there_is_no_next_time_it_is_killed_at_once() {
     let mut ledger = ledger(&[&begin("a"), &begin("b")]);
-    ledger.settle_with(|_| false, &BTreeSet::from(["b".to_owned()]), false);
+    ledger.settle_with(|_| false, &BTreeSet::from(["b".to_owned()]), None);
     assert_eq!(outcomes(&ledger), [("killed", 1), ("unfinished", 1)]);
 }
 
 #[test]
 fn one_whose_process_is_there_is_running() {
     let mut ledger = ledger(&[&begin("a")]);
-    for _ in 0..3 {
-        assert_eq!(ledger.settle_with(|_| true, &BTreeSet::new(), true), 1);
+    for seconds in [0, 1000, 2000] {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(ledger.settle_with(|_| true, &BTreeSet::new(), Some(now)), 1);
     }
     assert_eq!(outcomes(&ledger), []);
 }
@@ -61,7 +80,12 @@ fn one_whose_process_is_there_is_running() {
 #[test]
 fn a_begin_that_comes_after_its_end_opens_nothing() {
     let mut ledger = ledger(&[&end("a"), &begin("a")]);
-    assert_eq!(ledger.settle_with(|_| true, &BTreeSet::new(), true), 0);
+    assert_eq!(ledger.settle_with(|_| true, &BTreeSet::new(), None), 0);
+}
+
+#[test]
+fn an_end_that_was_written_twice_is_one_call() {
+    assert_eq!(outcomes(&ledger(&[&begin("a"), &end("a"), &end("a")])), [("ok", 1)]);
 }
 
 #[test]

@@ -148,20 +148,40 @@ fn ask(
     at: SocketAddr,
     left: Duration,
 ) -> (Option<&'static str>, Reached) {
-    let not_asked = |why| (None, Reached::Accepts(at, why));
+    let (shown, question) = match question(node, kubeconfig, server, PATH) {
+        Ok(question) => question,
+        Err(why) => return (None, Reached::Accepts(at, why)),
+    };
+    let reached = match node.get(at, question, left) {
+        Ok(status) => Reached::Answers(at, status),
+        Err(failure) => Reached::Fails(at, failure),
+    };
+    (shown, reached)
+}
+
+/// What is asked of the server below its own path, and what of the kubeconfig is shown to it, in words.
+///
+/// # Errors
+/// Why nothing is to be asked.
+fn question(
+    node: &Node,
+    kubeconfig: Kubeconfig,
+    server: &Server,
+    path: &str,
+) -> Result<(Option<&'static str>, Question), &'static str> {
     if !server.has_tls || kubeconfig.is_insecure() {
-        return not_asked("the kubeconfig does not ask for its certificate");
+        return Err("the kubeconfig does not ask for its certificate");
     }
     if kubeconfig.is_ambiguous() {
-        return not_asked("the kubeconfig has several clusters or users");
+        return Err("the kubeconfig has several clusters or users");
     }
     let authorities = kubeconfig.authorities(node);
     if authorities.is_empty() {
-        return not_asked("no certificate of its authority can be read");
+        return Err("no certificate of its authority can be read");
     }
     let name = kubeconfig.tls_name().unwrap_or(&server.host).trim_end_matches('.').to_owned();
     let Ok(name) = ServerName::try_from(name) else {
-        return not_asked("its name cannot stand in a certificate");
+        return Err("its name cannot stand in a certificate");
     };
     let (identity, token) = (kubeconfig.identity(node), kubeconfig.token(node));
     let shown = match (&token, &identity) {
@@ -169,19 +189,41 @@ fn ask(
         (None, Some(_)) => Some("client certificate"),
         (None, None) => None,
     };
-    let question = Question {
-        name,
-        host: server.authority(),
-        path: format!("{}{PATH}", server.path),
-        authorities,
-        identity,
-        token,
+    let path = format!("{}{path}", server.path);
+    let question = Question { name, host: server.authority(), path, authorities, identity, token };
+    Ok((shown, question))
+}
+
+/// What the server of a kubeconfig answers to a GET of `path`, at most `most` bytes of it, within some seconds.
+///
+/// # Errors
+/// Why it does not, in words.
+pub fn fetch(node: &Node, kubeconfig: Kubeconfig, path: &str, most: usize) -> Result<Vec<u8>, String> {
+    let server = kubeconfig.server().ok_or("it names no server")?;
+    if kubeconfig.has_proxy() {
+        return Err("it names a proxy on the way to its server, which is not asked".to_owned());
+    }
+    let until = Instant::now() + PATIENCE;
+    let left = || until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let authority = server.authority();
+    let address = match server.host.parse() {
+        Ok(address) => address,
+        Err(_) => match node.addresses(&server.host, PATIENCE / 2) {
+            Lookup::Found(addresses) => *addresses.first().ok_or("its server has no address")?,
+            _ => return Err(format!("the name of its server {authority} is not resolved")),
+        },
     };
-    let reached = match node.get(at, question, left) {
-        Ok(status) => Reached::Answers(at, status),
-        Err(failure) => Reached::Fails(at, failure),
-    };
-    (shown, reached)
+    let at = SocketAddr::new(address, server.port);
+    let (_, question) = question(node, kubeconfig, &server, path)?;
+    match node.fetch(at, question, left(), most) {
+        Ok(answer) if answer.status == 200 => Ok(answer.body),
+        Ok(answer) => Err(format!("its server {authority} answers with status {}", answer.status)),
+        Err(Failure::Silent(_)) => Err(format!("its server {authority} does not answer in time")),
+        Err(Failure::Broken(_, kind)) => Err(format!("its server {authority} cannot be asked: {kind}")),
+        Err(Failure::Tls(error)) => Err(format!("its server {authority} cannot be asked: {error}")),
+        Err(Failure::Question(why)) => Err(why),
+        Err(Failure::NotHttp) => Err(format!("its server {authority} does not speak HTTP")),
+    }
 }
 
 fn judge(facts: &Facts) -> Finding {

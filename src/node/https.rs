@@ -1,12 +1,14 @@
-//! A question over HTTPS, to one address, of which only the status of the answer is told.
+//! A question over HTTPS, to one address: the status of the answer, and its body where that is wanted.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
@@ -37,6 +39,15 @@ pub struct Question {
     pub identity: Option<Identity>,
     /// What the client says it is, once the server's certificate is verified.
     pub token: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP's status.
+    pub status: u16,
+    /// The body, as far as it was wanted.
+    pub body: Vec<u8>,
 }
 
 /// How far a question came.
@@ -71,13 +82,27 @@ impl Node {
     /// # Errors
     /// If no answer comes within `limit`. A token is then sent only where the server's certificate was good.
     pub fn get(&self, at: SocketAddr, question: Question, limit: Duration) -> Result<u16, Failure> {
+        Ok(self.fetch(at, question, limit, 0)?.status)
+    }
+
+    /// The same, with the answer's body, of which at most `most` bytes are read.
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub fn fetch(
+        &self,
+        at: SocketAddr,
+        question: Question,
+        limit: Duration,
+        most: usize,
+    ) -> Result<Answer, Failure> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Question(error.to_string()))?;
-        runtime.block_on(get(at, question, Instant::now() + limit))
+        runtime.block_on(get(at, question, Instant::now() + limit, most))
     }
 }
 
-async fn get(at: SocketAddr, question: Question, until: Instant) -> Result<u16, Failure> {
+async fn get(at: SocketAddr, question: Question, until: Instant, most: usize) -> Result<Answer, Failure> {
     let request = request(&question)?;
     let connector = TlsConnector::from(Arc::new(config(question.authorities, question.identity)?));
     let stream = in_time(Stage::Connection, until, TcpStream::connect(at)).await?;
@@ -86,14 +111,33 @@ async fn get(at: SocketAddr, question: Question, until: Instant) -> Result<u16, 
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // It ends with the runtime.
         let driver = tokio::spawn(connection);
-        let answer = sender.send_request(request).await;
+        let answer = async {
+            let response = sender.send_request(request).await?;
+            Ok(Answer {
+                status: response.status().as_u16(),
+                body: start_of(response.into_body(), most).await?,
+            })
+        };
+        let answer = answer.await;
         driver.abort();
         answer
     };
     match timeout_at(until, answered).await {
-        Ok(answer) => answer.map(|answer| answer.status().as_u16()).map_err(|error| of_http(&error)),
+        Ok(answer) => answer.map_err(|error| of_http(&error)),
         Err(_) => Err(Failure::Silent(Stage::Answer)),
     }
+}
+
+async fn start_of(mut body: Incoming, most: usize) -> Result<Vec<u8>, hyper::Error> {
+    let mut read = Vec::new();
+    while read.len() < most {
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let Some(frame) = frame else { break };
+        if let Ok(data) = frame?.into_data() {
+            read.extend_from_slice(&data[..data.len().min(most - read.len())]);
+        }
+    }
+    Ok(read)
 }
 
 fn request(question: &Question) -> Result<Request<String>, Failure> {

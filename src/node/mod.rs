@@ -30,6 +30,8 @@ mod route_socket;
 pub mod routes;
 pub mod sandboxes;
 pub mod stall;
+pub mod tables;
+pub mod tools;
 pub mod tunnels;
 mod unix_sockets;
 pub mod usage;
@@ -92,6 +94,18 @@ impl Node {
     #[must_use]
     pub fn has_kubelet(&self) -> bool {
         self.metadata(Path::new("/var/lib/kubelet/config.yaml")).is_ok()
+    }
+
+    /// Whether the node's kernel is the one that this process runs on, as in a DaemonSet's container that sees the host below
+    /// its own root. Of a copy of another node's files the kernel cannot be asked, nor can its programs be run.
+    #[must_use]
+    pub fn has_this_kernel(&self) -> bool {
+        // What is copied is a regular file: only the kernel's own is on procfs.
+        let is_procfs = |node: &Node| {
+            let found = node.file_system(Path::new("/proc"));
+            found.is_ok_and(|found| found.magic == nix::sys::statfs::PROC_SUPER_MAGIC.0)
+        };
+        self.is_this() || is_procfs(self) && self.boot_id() == Node::this().boot_id()
     }
 
     /// Whether the files are those that this process itself sees.

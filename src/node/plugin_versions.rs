@@ -4,7 +4,7 @@
 //! runtimes ask it whenever they load a configuration.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Node, bounded};
+use super::Node;
+use super::tools::printed_by;
 use crate::digest::sha256;
 
 /// Answers, by path, size and time of the binary.
@@ -75,18 +75,10 @@ fn parse(answer: &[u8]) -> Option<Vec<String>> {
 }
 
 fn ask(path: &Path) -> Result<Vec<u8>, String> {
-    let mut child = start(path).map_err(|error| error.to_string())?;
-    let stdout = child.stdout.take();
-    let read = bounded::run(LIMIT, move || {
-        let mut answer = Vec::new();
-        stdout.map(|stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));
-        answer
-    });
-    // What it has started is ended with it, and a plugin that has answered has nothing more to do.
-    let group = i32::try_from(child.id()).map(Pid::from_raw);
-    let _ = group.map(|group| killpg(group, Signal::SIGKILL));
-    let _ = child.wait();
-    read.ok_or_else(|| format!("it did not answer VERSION within {} s", LIMIT.as_secs()))
+    let child = start(path).map_err(|error| error.to_string())?;
+    let printed = printed_by(child, LIMIT, MAX_ANSWER);
+    let why = || format!("it did not answer VERSION within {} s", LIMIT.as_secs());
+    printed.map(|printed| printed.text).ok_or_else(why)
 }
 
 #[allow(unsafe_code, reason = "a plugin that hangs must not outlive the process that asks")]

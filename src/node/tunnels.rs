@@ -105,7 +105,8 @@ fn destination(neighbour: &NeighbourMessage) -> Option<IpAddr> {
     })
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+/// An address of either family, by its length.
+pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     let of_4 = || <[u8; 4]>::try_from(bytes).ok().map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
     let of_6 = || <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)));
     of_4().or_else(of_6)

@@ -1,7 +1,7 @@
 //! The check against servers that are really there: name servers, and servers that speak TLS or do not.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -126,6 +126,28 @@ fn a_server_that_is_verified_is_asked_with_the_token() {
     let mut lines = asked.lines();
     assert_eq!(lines.next(), Some("GET /version HTTP/1.1"));
     assert!(lines.any(|line| line == format!("authorization: Bearer {TOKEN}")), "{asked}");
+}
+
+/// What is fetched of a server that answers so, at most `most` bytes of it.
+fn fetched(answer: &'static str, most: usize) -> Result<String, String> {
+    let certificates = Certificates::new("127.0.0.1", |_| {});
+    let (address, serving) = certificates.serve(answer);
+    drop(TcpStream::connect(address).unwrap());
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("ca.crt"), certificates.authority.pem()).unwrap();
+    let text = kubeconfig(&address.to_string());
+    let kubeconfig = Kubeconfig { path: std::path::Path::new("/k"), text: &text };
+    let fetched = fetch(&Node::at(root.path()), kubeconfig, "/api/v1/events?limit=1", most);
+    assert!(serving.join().unwrap().starts_with("GET /api/v1/events?limit=1 HTTP/1.1\r\n"));
+    let shown = |why: String| why.replace(&address.to_string(), "SERVER");
+    fetched.map(|body| String::from_utf8(body).unwrap()).map_err(shown)
+}
+
+#[test]
+fn an_answer_is_fetched_up_to_a_bound() {
+    assert_eq!(fetched(GOOD, 100), Ok("{}".to_owned()));
+    assert_eq!(fetched(GOOD, 1), Ok("{".to_owned()));
+    assert_eq!(fetched(NOBODY, 100), Err("its server SERVER answers with status 401".to_owned()));
 }
 
 #[test]

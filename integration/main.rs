@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "a namespace is entered between fork and exec")]
 
 mod attachment;
+mod bundle;
 mod changed;
 mod chromium;
 mod cilium;

@@ -2,6 +2,7 @@
 //!
 //! The way of one call is told in ARCHITECTURE.md; it begins in [`shim`].
 
+pub mod bundle;
 pub mod checks;
 pub mod cli;
 pub mod cni;

@@ -95,6 +95,7 @@ fn help_is_no_error() {
     Usage: cniscope [OPTIONS] <COMMAND>
 
     Commands:
+      bundle       Pack evidence of this node into one file, without secrets
       causes       List the causes that a diagnosis names
       completions  Print what a shell needs to complete the command line
       doctor       Examine this node now
@@ -124,6 +125,7 @@ fn help_is_no_error() {
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
     let verbs = [
+        "bundle",
         "causes",
         "completions",
         "doctor",

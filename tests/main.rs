@@ -10,15 +10,16 @@
 
 mod answers;
 mod cli;
+mod cli_bundle;
 mod cli_causes;
 mod cli_completions;
 mod cli_doctor;
 mod cli_explain;
 mod cli_journal;
-mod cli_metrics;
-mod cli_report;
 mod cli_language;
 mod cli_man;
+mod cli_metrics;
+mod cli_report;
 mod cli_show;
 mod cli_stats;
 mod conf_examples;

@@ -109,7 +109,7 @@ fn date(tag: u8, content: &[u8]) -> Option<SystemTime> {
 }
 
 /// Base64 of either alphabet, padded or not.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
     let (mut bits, mut count) = (0u32, 0u32);
     for letter in text.trim_end_matches('=').bytes() {

@@ -40,12 +40,8 @@ fn file(text: &str) -> Result<PathBuf, String> {
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let node = common.node();
     let (conf_dir, bin_folders) = arguments.folders.on(&node, LIMIT);
-    let [journal] = common
-        .journals()
-        .try_into()
-        .map_err(|_| CliError::Usage("metrics counts one journal: the folder of this node's".to_owned()))?;
     let sources = Sources {
-        journal,
+        journal: common.own_journal()?,
         state: arguments.state.clone().unwrap_or_else(|| common.root.join(STATE)),
         conf_dir,
         bin_folders,

@@ -1,5 +1,6 @@
 //! For people: `cniscope VERB`, one file a verb.
 
+mod bundle;
 mod causes;
 mod completions;
 mod doctor;
@@ -8,7 +9,6 @@ mod filter;
 mod folders;
 mod follow;
 mod journal;
-mod man;
 mod man;
 mod metrics;
 mod report;
@@ -20,6 +20,8 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHint};
 
+use crate::bundle::check::CheckError;
+use crate::bundle::unpacked;
 use crate::journal::read::{Passed, ReadError};
 use crate::journal::sources::Sources;
 use crate::journal::stored::PortionError;
@@ -69,6 +71,8 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Pack evidence of this node into one file, without secrets
+    Bundle(bundle::Arguments),
     /// List the causes that a diagnosis names
     Causes(causes::Arguments),
     /// Print what a shell needs to complete the command line
@@ -96,6 +100,10 @@ enum Verb {
 enum CliError {
     #[error(transparent)]
     Journal(#[from] ReadError),
+    #[error("{}: the bundle cannot be written: {source}", path.display())]
+    Bundle { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Check(#[from] CheckError),
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
     #[error("{0}")]
@@ -139,6 +147,7 @@ pub fn run() -> u8 {
     };
     let common = &arguments.common;
     let done = match &arguments.verb {
+        Verb::Bundle(arguments) => bundle::run(common, arguments),
         Verb::Causes(arguments) => causes::run(common, arguments),
         Verb::Completions(arguments) => completions::run(arguments),
         Verb::Doctor(arguments) => doctor::run(common, arguments),
@@ -181,6 +190,9 @@ fn hint(error: &CliError) -> Option<String> {
         {
             Some("The journal can be read by root, and by the group in the settings.".to_owned())
         }
+        CliError::Bundle { .. } => {
+            Some("Name a file that can be written: cniscope bundle --out FILE".to_owned())
+        }
         _ => None,
     }
 }
@@ -206,8 +218,13 @@ fn say_passed(passed: Passed) {
 }
 
 impl Common {
+    /// The node whose files are below the root. The links of one that is in a bundle are those in the bundle.
     fn node(&self) -> Node {
-        Node::at(&self.root)
+        let node = Node::at(&self.root);
+        match unpacked::links(&self.root) {
+            Some(links) => node.with_links(&links),
+            None => node,
+        }
     }
 
     fn zone(&self) -> Zone {
@@ -226,6 +243,14 @@ impl Common {
         let named = std::env::var_os("CNISCOPE_CONFIG");
         let dir = Settings::of_node(&self.node(), named.as_ref()).journal.dir;
         vec![self.root.join(dir.strip_prefix("/").unwrap_or(&dir))]
+    }
+
+    /// The folder of this node's journal, for a verb that has to do with no other.
+    fn own_journal(&self) -> Result<PathBuf, CliError> {
+        let [journal] = self.journals().try_into().map_err(|_| {
+            CliError::Usage("--journal names one folder here: that of the node's journal".to_owned())
+        })?;
+        Ok(journal)
     }
 
     /// The same, opened.

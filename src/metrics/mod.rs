@@ -70,7 +70,9 @@ pub fn gather(node: &Node, sources: &Sources) -> Result<Facts, ReadError> {
 fn count(node: &Node, sources: &Sources, facts: &mut Facts) -> Result<(), ReadError> {
     let store = Store::open(&sources.state, &sources.journal);
     let mut ledger = store.load(&mut facts.warnings);
-    let files = journal::sources::open_files(&sources.journal)?;
+    let mut files = journal::sources::open_files(&sources.journal)?;
+    // What is compressed was counted before.
+    files.retain(|(path, _)| path.extension().is_none_or(|extension| extension != "gz"));
     if files.is_empty() {
         let missing = ReadError::Missing { dir: sources.journal.clone() };
         facts

@@ -38,6 +38,9 @@ pub enum LinkError {
 /// What fits in the buffer of one answer: the kernel makes its datagrams no larger for whoever reads with this one.
 const BUFFER: usize = 32 * 1024;
 
+/// The most messages that are kept of one answer: a router of the Internet has a million routes, and none of them is ours.
+const MOST: usize = 100_000;
+
 /// A socket to the kernel.
 pub(super) struct RouteSocket {
     socket: Socket,
@@ -72,7 +75,7 @@ impl RouteSocket {
         }
     }
 
-    /// All messages that answer.
+    /// All messages that answer, up to a bound.
     pub(super) fn dump(&self, question: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
         self.ask(question, NLM_F_DUMP)
     }
@@ -112,7 +115,7 @@ fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>
         }
         let is_one_of_many = message.header.flags & rtnetlink::packet_core::NLM_F_MULTIPART != 0;
         match message.payload {
-            NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+            NetlinkPayload::InnerMessage(answer) if answers.len() < MOST => answers.push(answer),
             NetlinkPayload::Error(error) => {
                 return match error.code {
                     Some(code) => Err(LinkError::Kernel(Errno::from_raw(-code.get()))),

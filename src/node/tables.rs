@@ -3,21 +3,17 @@
 
 use std::net::IpAddr;
 
-use futures_util::TryStreamExt as _;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteNextHop};
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
-use rtnetlink::{Handle, IpVersion};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::Serialize;
 
 use super::Node;
-use super::links::{LinkError, asking};
+use super::route_socket::{LinkError, RouteSocket};
 
-/// The most rows of one kind that are read.
-const MAX_ROWS: usize = 100_000;
 /// Both families of addresses.
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet, AddressFamily::Inet6];
+const FAMILIES: [(AddressFamily, &str); 2] = [(AddressFamily::Inet, "inet"), (AddressFamily::Inet6, "inet6")];
 
 /// All of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,36 +98,39 @@ impl Node {
     /// # Errors
     /// If the kernel cannot be asked.
     pub fn tables(&self) -> Result<Tables, LinkError> {
-        asking(None, async |handle| {
-            let mut tables = Tables::default();
-            for family in FAMILIES {
-                let mut asked = RouteMessage::default();
-                asked.header.address_family = family;
-                let mut routes = handle.route().get(asked).execute();
-                while let Some(route) = routes.try_next().await?.filter(|_| tables.routes.len() < MAX_ROWS) {
-                    tables.routes.push(route_row(&route));
-                }
-                tables.neighbours.append(&mut neighbours(&handle, family).await?);
-            }
-            for (version, family) in [(IpVersion::V4, "inet"), (IpVersion::V6, "inet6")] {
-                let mut rules = handle.rule().get(version).execute();
-                while let Some(rule) = rules.try_next().await?.filter(|_| tables.rules.len() < MAX_ROWS) {
-                    tables.rules.push(rule_row(&rule, family));
-                }
-            }
-            tables.forwarding = neighbours(&handle, AddressFamily::Bridge).await?;
-            Ok(tables)
-        })
+        let socket = RouteSocket::open(None)?;
+        let mut tables = Tables::default();
+        for (family, name) in FAMILIES {
+            let mut asked = RouteMessage::default();
+            asked.header.address_family = family;
+            let routes = socket.dump(RouteNetlinkMessage::GetRoute(asked))?;
+            tables.routes.extend(routes.iter().filter_map(|message| match message {
+                RouteNetlinkMessage::NewRoute(route) => Some(route_row(route)),
+                _ => None,
+            }));
+            let mut asked = RuleMessage::default();
+            asked.header.family = family;
+            let rules = socket.dump(RouteNetlinkMessage::GetRule(asked))?;
+            tables.rules.extend(rules.iter().filter_map(|message| match message {
+                RouteNetlinkMessage::NewRule(rule) => Some(rule_row(rule, name)),
+                _ => None,
+            }));
+            tables.neighbours.append(&mut neighbours(&socket, family)?);
+        }
+        tables.forwarding = neighbours(&socket, AddressFamily::Bridge)?;
+        Ok(tables)
     }
 }
 
-async fn neighbours(handle: &Handle, family: AddressFamily) -> Result<Vec<NeighbourRow>, LinkError> {
-    let mut found = Vec::new();
-    let mut messages = handle.neighbours().get().set_address_family(family).execute();
-    while let Some(message) = messages.try_next().await?.filter(|_| found.len() < MAX_ROWS) {
-        found.push(neighbour_row(&message));
-    }
-    Ok(found)
+fn neighbours(socket: &RouteSocket, family: AddressFamily) -> Result<Vec<NeighbourRow>, LinkError> {
+    let mut asked = NeighbourMessage::default();
+    asked.header.family = family;
+    let messages = socket.dump(RouteNetlinkMessage::GetNeighbour(asked))?;
+    let row = |message: &RouteNetlinkMessage| match message {
+        RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour_row(neighbour)),
+        _ => None,
+    };
+    Ok(messages.iter().filter_map(row).collect())
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {

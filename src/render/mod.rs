@@ -3,6 +3,7 @@
 //! Colour and styles are written always and taken out again where the output is no terminal or `NO_COLOR` is set
 //! (`anstream`). Text that comes from outside is escaped first.
 
+pub mod bundle;
 pub mod call;
 pub mod causes;
 pub mod count;

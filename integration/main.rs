@@ -38,6 +38,8 @@ mod prometheus;
 mod readme;
 mod records;
 mod reference_plugins;
+mod replay;
+mod replay_leaves_nothing;
 mod report;
 mod snapshot;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]

@@ -14,6 +14,7 @@ pub mod language;
 pub mod metrics;
 pub mod node;
 pub mod render;
+pub mod replay;
 pub mod report;
 pub mod settings;
 pub mod shim;

@@ -103,6 +103,7 @@ fn help_is_no_error() {
       journal      List calls
       man          Write the manual pages into a folder
       metrics      Tell Prometheus what was counted
+      replay       Run a recorded call again, where it cannot change the node
       report       Write a report with charts: one HTML file
       show         Show one call with everything that is known of it
       stats        Count calls and failures, and how long they took

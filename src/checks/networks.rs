@@ -155,7 +155,11 @@ fn names(node: &Node, folder: &Path) -> Result<Vec<std::ffi::OsString>, FileErro
     Ok(names)
 }
 
-fn read(node: &Node, file: &Path) -> Result<Vec<Network>, Flaw> {
+/// Reads one file: its network, and behind it those that stand inside its entries.
+///
+/// # Errors
+/// If it holds no network.
+pub fn read(node: &Node, file: &Path) -> Result<Vec<Network>, Flaw> {
     let own = content(node, file)?;
     let is_list = file.extension().is_some_and(|ending| ending == "conflist");
     let mut beside = Vec::new();

@@ -11,6 +11,8 @@ mod follow;
 mod journal;
 mod man;
 mod metrics;
+mod one_call;
+mod replay;
 mod report;
 mod show;
 mod stats;
@@ -87,6 +89,8 @@ enum Verb {
     Man(man::Arguments),
     /// Tell Prometheus what was counted
     Metrics(metrics::Arguments),
+    /// Run a recorded call again, where it cannot change the node
+    Replay(replay::Arguments),
     /// Write a report with charts: one HTML file
     Report(report::Arguments),
     /// Show one call with everything that is known of it
@@ -104,6 +108,8 @@ enum CliError {
     Bundle { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Replay(#[from] crate::replay::outside::ReplayError),
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
     #[error("{0}")]
@@ -155,6 +161,7 @@ pub fn run() -> u8 {
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Man(arguments) => man::run(arguments),
         Verb::Metrics(arguments) => metrics::run(common, arguments),
+        Verb::Replay(arguments) => replay::run(common, arguments),
         Verb::Report(arguments) => report::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
         Verb::Stats(arguments) => stats::run(common, arguments),

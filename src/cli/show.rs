@@ -1,18 +1,10 @@
 //! `cniscope show`: one call, with everything that is known of it.
 
-use super::{CliError, Common, Outcome};
+use super::{CliError, Common, Outcome, one_call};
 use crate::journal::attempts::Attempts;
-use crate::journal::head::Head;
-use crate::journal::named::Name;
-use crate::journal::stored::{self, Stored};
-use crate::render::list::{Form, List};
+use crate::journal::stored::Stored;
 use crate::render::part::Part;
 use crate::render::{self, call, escape};
-
-/// So many calls are named between which it cannot be decided.
-const CANDIDATES: usize = 8;
-/// Of a name that fits more calls, the last of them count.
-const MOST: usize = 1000;
 
 /// How the call is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -50,15 +42,7 @@ impl Arguments {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
-    let name = Name::of(&arguments.id);
-    let most = if matches!(name, Name::Some(_)) { MOST } else { 1 };
-    let mut calls = Vec::new();
-    let may_be = |call: &Head| name.may_be(call);
-    stored::in_portions(&common.node(), common.sources()?, &may_be, Some(most), |portion| {
-        calls.extend(portion);
-        Ok(())
-    })?;
-    let one = name.choose(calls).map_err(|calls| undecided(common, arguments, &calls))?;
+    let one = one_call::find(common, &arguments.id)?;
     match arguments.part() {
         Some(part) => write_part(part, &one)?,
         None if arguments.output == Output::Json => {
@@ -84,21 +68,4 @@ fn write_part(part: Part, one: &Stored) -> Result<(), CliError> {
         anstream::eprintln!("{remark}");
     }
     Ok(())
-}
-
-/// Says that a name fits no call, or which ones it fits.
-fn undecided(common: &Common, arguments: &Arguments, calls: &[Stored]) -> CliError {
-    let name = escape::line(&arguments.id);
-    if calls.is_empty() {
-        return CliError::Usage(format!("no call {name:?} in {}", common.journal_names()));
-    }
-    let mut list = List::new(Form::Table, common.zone(), render::terminal_width(), false);
-    let mut table = Vec::new();
-    let shown = &calls[calls.len().saturating_sub(CANDIDATES)..];
-    // Nothing that is written into memory fails.
-    let _ = list.write(&mut table, shown);
-    let more =
-        if shown.len() < calls.len() { format!(", the last {} of them", shown.len()) } else { String::new() };
-    let table = String::from_utf8_lossy(&table);
-    CliError::Usage(format!("{} calls fit {name:?}{more}:\n{}", calls.len(), table.trim_end()))
 }

@@ -125,7 +125,7 @@ fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Lin
 }
 
 /// All links with their addresses.
-pub(super) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
+pub(crate) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
     let mut found = dump_links(socket, LinkMessage::default())?;
     for (index, address) in addresses(socket, 0)? {
         if let Some(link) = found.iter_mut().find(|link| link.index == index) {

@@ -26,7 +26,7 @@ pub mod plugin_versions;
 pub mod pod_logs;
 pub mod processes;
 mod reach;
-mod route_socket;
+pub(crate) mod route_socket;
 pub mod routes;
 pub mod sandboxes;
 pub mod stall;

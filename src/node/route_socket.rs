@@ -35,6 +35,17 @@ pub enum LinkError {
     Answer(String),
 }
 
+impl From<rtnetlink::Error> for LinkError {
+    fn from(error: rtnetlink::Error) -> LinkError {
+        match &error {
+            rtnetlink::Error::NetlinkError(refusal) => {
+                LinkError::Kernel(Errno::from_raw(-refusal.code.map_or(0, std::num::NonZero::get)))
+            }
+            _ => LinkError::Answer(error.to_string()),
+        }
+    }
+}
+
 /// What fits in the buffer of one answer: the kernel makes its datagrams no larger for whoever reads with this one.
 const BUFFER: usize = 32 * 1024;
 
@@ -42,7 +53,7 @@ const BUFFER: usize = 32 * 1024;
 const MOST: usize = 100_000;
 
 /// A socket to the kernel.
-pub(super) struct RouteSocket {
+pub(crate) struct RouteSocket {
     socket: Socket,
     asked: Cell<u32>,
 }
@@ -50,7 +61,7 @@ pub(super) struct RouteSocket {
 impl RouteSocket {
     /// One for the network namespace at `netns`, or else for this thread's own. A socket stays with the namespace in which it
     /// was made: the thread itself is there for no longer than that takes.
-    pub(super) fn open(netns: Option<&Path>) -> Result<RouteSocket, LinkError> {
+    pub(crate) fn open(netns: Option<&Path>) -> Result<RouteSocket, LinkError> {
         let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
         let open = || Socket::new(NETLINK_ROUTE);
         let socket = match netns {
@@ -64,7 +75,7 @@ impl RouteSocket {
     }
 
     /// The one message that answers. `None` if there is no such thing.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         question: RouteNetlinkMessage,
     ) -> Result<Option<RouteNetlinkMessage>, LinkError> {
@@ -76,7 +87,7 @@ impl RouteSocket {
     }
 
     /// All messages that answer, up to a bound.
-    pub(super) fn dump(&self, question: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
+    pub(crate) fn dump(&self, question: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
         self.ask(question, NLM_F_DUMP)
     }
 

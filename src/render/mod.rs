@@ -15,6 +15,7 @@ pub mod html;
 pub mod list;
 pub mod manual;
 pub mod part;
+pub mod replay;
 pub mod statistics;
 pub mod table;
 pub mod time;

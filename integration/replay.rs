@@ -389,7 +389,7 @@ fn two_versions_are_compared() {
 #[test]
 fn system_calls_are_in_a_file_that_is_named() {
     let world = called(&[bridge()], "add");
-    let (status, stdout, stderr) = world.cli(&["replay", "last", "--strace", "/etc"]).answer();
+    let (status, stdout, stderr) = world.cli(&["replay", "last", "--strace=/etc"]).answer();
     assert_eq!(status, 0, "{stdout}{stderr}");
     let file = stdout.lines().last().unwrap().strip_prefix("system calls: ").unwrap();
     let found = world.sh(&format!("stat -c %a {file}; grep -c 'execve(\"/opt/cni/bin/bridge\"' {file}"));
@@ -424,6 +424,27 @@ fn a_plugin_that_hangs_is_stopped_and_what_it_waited_for_is_told() {
       fix        see what it does until then: replay it with --strace
                  look whether the node is overloaded: CPU, disk and memory pressure
     "#);
+}
+
+#[test]
+fn what_the_node_has_set_of_cniscope_does_not_matter() {
+    let world = called(&[bridge()], "add");
+    world.write("/etc/cniscope/disabled", "");
+    world.write("/etc/cniscope/config.json", r#"{"journal": {"record": "off"}}"#);
+    let (status, stdout, stderr) = world.cli(&["replay", "last"]).answer();
+    assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
+}
+
+#[test]
+fn a_file_that_is_none_is_named_once() {
+    let world = World::new();
+    world.write("/etc/broken.conflist", "{");
+    for (file, expected) in [
+        ("/etc/none.conflist", "/etc/none.conflist: no such file or directory"),
+        ("/etc/broken.conflist", "/etc/broken.conflist: is no JSON: unexpected end of JSON input"),
+    ] {
+        assert_eq!(refused(&world.cli(&["replay", "--conf", file])), format!("cniscope: {expected}\n"));
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ echo '# sysctls'; grep -r -s -H '' /proc/sys/net /proc/sys/kernel /proc/sys/vm /
 /// A node with a network that has been used.
 fn node() -> World {
     let world = World::new();
+    // As systemd makes them: what is mounted in another namespace is seen in this one, unless that is prevented.
+    world.sh("mount --make-rshared /");
     let bridge = json!({
         "type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true,
         "ipam": {"type": "host-local", "subnet": "10.244.7.0/29"},

@@ -51,7 +51,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "conf")]
     config: Option<PathBuf>,
     /// Write the plugins' system calls down, in this folder
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = ".")]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = ".")]
     strace: Option<PathBuf>,
     /// How many seconds a plugin may take
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -194,8 +194,7 @@ fn plan(
     };
     if let Some(file) = &arguments.conf {
         let file = std::path::absolute(file)?;
-        let networks = networks::read(node, &file)
-            .map_err(|flaw| CliError::Usage(format!("{}: {flaw}", file.display())))?;
+        let networks = networks::read(node, &file).map_err(|flaw| unusable(&file, &flaw))?;
         let network =
             networks.first().ok_or_else(|| CliError::Usage(format!("{}: has no network", file.display())))?;
         return Ok((Plan::of_network(network, &wishes, &folders)?, None));
@@ -209,6 +208,12 @@ fn plan(
     };
 
     Ok((Plan::of_record(&call.record, &call.outcome, &wishes, &folders)?, Some(recorded)))
+}
+
+/// A flaw of the file itself names it already.
+fn unusable(file: &Path, flaw: &networks::Flaw) -> CliError {
+    let (file, flaw) = (file.display().to_string(), flaw.to_string());
+    CliError::Usage(if flaw.starts_with(&file) { flaw } else { format!("{file}: {flaw}") })
 }
 
 fn pair(text: &str) -> Result<(String, String), CliError> {

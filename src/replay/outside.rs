@@ -57,7 +57,7 @@ pub enum ReplayError {
     #[error("the scratch node could not be made: {0}")]
     Inside(String),
     /// It did not end.
-    #[error("the scratch node did not answer within {} s and was killed; nothing of it is left", .0.as_secs())]
+    #[error("the scratch node did not answer within {} s and was killed", .0.as_secs())]
     Late(Duration),
 }
 

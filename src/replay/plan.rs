@@ -164,6 +164,7 @@ impl Plan {
     /// If it would change the node.
     pub fn of_network(network: &Network, wishes: &Wishes, folders: &[PathBuf]) -> Result<Plan, PlanError> {
         let mut entries = Vec::new();
+        let mut unset: BTreeSet<&str> = wishes.set.iter().map(|(path, _)| path.as_str()).collect();
         for (position, one) in network.entries.iter().enumerate() {
             let mut config = one.config.clone();
             if position > 0
@@ -173,10 +174,17 @@ impl Plan {
                 config.shift_remove("prevResult");
             }
             for (path, text) in &wishes.set {
-                let _ = redacted::set(&mut config, path, text);
+                if redacted::set(&mut config, path, text).is_ok() {
+                    unset.remove(path.as_str());
+                }
             }
             local::check(&one.plugin, &config)?;
             entries.push(Entry { plugin: one.plugin.clone(), named: false, config });
+        }
+        if let Some(path) = unset.first() {
+            return Err(PlanError::Wish(format!(
+                "--set {path}: no entry of the configuration has anything there"
+            )));
         }
         Ok(Plan {
             entries,

@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["plugin", "strace"])]
     diff: Option<Vec<String>>,
     /// A value that was redacted, by its path in the configuration (ipam.token) or its variable (CNI_ARGS)
-    #[arg(long, value_name = "PATH=VALUE", conflicts_with = "config")]
+    #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// The configuration that the plugin read, in the place of the recorded one
     #[arg(long, value_name = "FILE", conflicts_with = "conf")]

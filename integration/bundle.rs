@@ -160,7 +160,7 @@ fn a_node_that_can_only_be_read_and_has_lost_its_state_has_a_bundle() {
     let world = world();
     world.sh("mount -t tmpfs -o ro tmpfs /var/log; mount -t tmpfs -o ro tmpfs /var/lib; mount -t tmpfs -o ro tmpfs /opt; \
         mkdir /run/out; mount -t tmpfs tmpfs /run/out; mkfifo /etc/cni/net.d/00-hangs.conflist");
-    let ran = world.cli(&["bundle", "-O", "/run/out/b.tar.gz", "-o", "json"]);
+    let ran = world.cli(&["bundle", "-O", "/run/out/b.tar.gz", "-o", "json", "--cni-path", "/opt/cni/bin"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     let items = ran.json()["manifest"]["items"].clone();
     let why = |name: &str, start: &str| {

@@ -41,7 +41,7 @@ const ADD_ONS: [(&str, Form); 9] = [
     ("/etc/hostname", Form::Word),
 ];
 /// The configurations of runtimes, and the folders beside them.
-const RUNTIMES: [&str; 9] = [
+const RUNTIMES: [&str; 8] = [
     "/etc/containerd/config.toml",
     "/etc/containerd/conf.d",
     "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
@@ -50,7 +50,6 @@ const RUNTIMES: [&str; 9] = [
     "/etc/crio/crio.conf.d",
     "/usr/lib/crio/crio.conf.d",
     "/etc/containers/containers.conf",
-    "/usr/share/containers/containers.conf",
 ];
 /// cniscope's own.
 const SETTINGS: [&str; 4] = [

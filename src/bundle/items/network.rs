@@ -33,8 +33,11 @@ pub(super) fn routing(to: &Gatherer) -> Gathered {
 /// A tool is asked for what it lists only: of nf_tables where its module is loaded, of the legacy back end where it has tables
 /// already, and with nothing by which it could load a module.
 pub(super) fn firewall(to: &Gatherer) -> Gathered {
-    counts(to)?;
-    if to.node.has_module("nf_tables") {
+    let rules = to.node.nft_rules();
+    let counts = json!({"nf_tables": rules, "legacy": to.node.legacy_rules()});
+    to.found("netlink/rule-counts.json", &counts)?;
+    // Of no rules nft prints nothing.
+    if to.node.has_module("nf_tables") && rules.is_none_or(|rules| !rules.is_empty()) {
         listed(to, "nft", &["list", "ruleset"])?;
     }
     for (list, tool) in [
@@ -46,14 +49,6 @@ pub(super) fn firewall(to: &Gatherer) -> Gathered {
         }
     }
     Ok(())
-}
-
-/// How many rules each table has, which the kernel tells without a tool.
-fn counts(to: &Gatherer) -> Gathered {
-    to.found(
-        "netlink/rule-counts.json",
-        &json!({"nf_tables": to.node.nft_rules(), "legacy": to.node.legacy_rules()}),
-    )
 }
 
 fn listed(to: &Gatherer, tool: &str, arguments: &[&str]) -> Gathered {

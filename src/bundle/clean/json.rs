@@ -10,6 +10,8 @@ use crate::journal::redact::REDACTED;
 
 /// A name or a plain value under one of [`OF_NAMES`] is no longer than this.
 const PLAIN: usize = 64;
+/// What stands deeper is in no configuration. An item has a small stack.
+const MAX_DEPTH: usize = 48;
 /// How deep a configuration may stand in another one's text.
 const MAX_NESTED: usize = 4;
 
@@ -19,11 +21,12 @@ pub(super) struct Document<'a> {
     allowed: &'a [&'static str],
     hidden: Vec<Hidden>,
     nested: usize,
+    depth: usize,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn new(text: &'a Text, allowed: &'a [&'static str]) -> Document<'a> {
-        Document { text, allowed, hidden: Vec::new(), nested: 0 }
+        Document { text, allowed, hidden: Vec::new(), nested: 0, depth: 0 }
     }
 
     /// What was hidden.
@@ -33,6 +36,15 @@ impl<'a> Document<'a> {
 
     /// Cleans a value whose keys go by the list.
     pub(super) fn value(&mut self, value: &mut Value, place: &str) {
+        if self.depth == MAX_DEPTH {
+            return self.hide(value, place, Why::Form);
+        }
+        self.depth += 1;
+        self.value_at(value, place);
+        self.depth -= 1;
+    }
+
+    fn value_at(&mut self, value: &mut Value, place: &str) {
         match value {
             Value::String(text) => self.string(text, place),
             Value::Array(items) => {
@@ -267,7 +279,9 @@ fn encoded(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::bounded;
     use serde_json::json;
+    use std::time::Duration;
 
     fn clean(mut value: Value) -> Value {
         let text = Text::new(&[]);
@@ -315,6 +329,14 @@ mod tests {
         assert_eq!(clean(json!({"config": "hunter"}))["config"], "<redacted>");
         let conf = clean(json!([{"Conf": {"name": "n"}, "Bytes": encoded(b"no JSON")}]));
         assert_eq!(conf, json!([{"Conf": {"name": "n"}, "Bytes": "<redacted>"}]));
+    }
+
+    #[test]
+    fn what_stands_too_deep_is_hidden_and_ends_nothing() {
+        let deep = (0..100).fold(json!("text"), |inner, _| json!({"plugins": [inner]}));
+        let nested = (0..10).fold(deep, |inner, _| json!({"config": inner.to_string()}));
+        let cleaned = bounded::run(Duration::from_mins(1), move || clean(nested).to_string()).unwrap();
+        assert!(cleaned.contains("<redacted>") && !cleaned.contains("text"), "{cleaned}");
     }
 
     #[test]

@@ -277,12 +277,13 @@ fn pictures_for_the_eye() {
     }
     browser.window(1280, 900, "light", "screen");
     browser.open(&path);
+    browser.picture("report.png", 0, 1180);
     browser.click("#failed");
     browser.click("#table tbody tr[data-place] td.time");
     let top =
         browser.value("Math.round(document.querySelector('#calls').getBoundingClientRect().top + scrollY)");
     let top = top.as_u64().unwrap();
-    browser.picture("calls-1280.png", top, top + 1500);
+    browser.picture("report-call.png", top - 20, top + 1260);
     let printed = browser.ask("Page.printToPDF", &json!({"paperWidth": 8.27, "paperHeight": 11.69}));
     assert!(printed["data"].as_str().unwrap().len() > 10_000);
     is_quiet(&mut browser, &path);

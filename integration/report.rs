@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 use crate::support::Place;
+use crate::world::World;
 
 /// How long 10,000 calls may take to open, in milliseconds.
 const OPENS_WITHIN: f64 = 2000.0;
@@ -40,6 +41,32 @@ fn column(browser: &mut Chromium, heading: &str) -> Vec<String> {
 fn is_quiet(browser: &mut Chromium, path: &Path) {
     assert_eq!(browser.complaints(), Vec::<Value>::new());
     assert_eq!(browser.requests(), [format!("file://{}", path.display())]);
+}
+
+#[test]
+fn calls_of_real_plugins_are_in_it_with_their_pool() {
+    let world = World::new();
+    let bridge = json!({
+        "type": "cniscope", "cniscope": {"wraps": "bridge"}, "bridge": "cni0", "isGateway": true,
+        "ipam": {"type": "host-local", "subnet": "10.244.7.0/30"},
+    });
+    let list = json!({"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]});
+    world.write("/etc/cni/net.d/10-pods.conflist", &list.to_string());
+    world.cnitool("add", "pods").run();
+    world.sh("ip netns add other");
+    world.cnitool_in("/run/netns/other", "add", "pods").run();
+    assert_eq!(world.ends().len(), 2);
+    let ran = world.cli(&["report", "--out", "-"]);
+    assert_eq!((ran.status, String::from_utf8(ran.stderr.clone()).unwrap()), (0, String::new()));
+    let page = ran.text();
+    for part in [
+        "<h1>1 of 2 calls failed.</h1>",
+        "All for the same cause: ipam-exhausted, for 1 Pod.",
+        "<p class=\"says\">no address is left in the pool: 1 of 1 addresses used</p>",
+        "<figcaption><b>pods</b><small>1 of 1 used at the end · 10.244.7.1-10.244.7.2</small></figcaption>",
+    ] {
+        assert!(page.contains(part), "{part} in {page:.20000}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::world::World;
 
 /// How long 10,000 calls may take to open, in milliseconds.
 const OPENS_WITHIN: f64 = 2000.0;
-/// Of so many tries the fastest counts: other tests and other machines' work are not the page's.
+/// Of so many tries the fastest counts: what else the machine does is not the page's fault.
 const TRIES: usize = 3;
 
 /// A report over this journal.
@@ -282,8 +282,9 @@ fn without_a_script_everything_but_the_table_is_there() {
     is_quiet(&mut browser, &path);
 }
 
+/// It leaves pictures in target/screenshots, for whoever changes how the page looks.
 #[test]
-fn pictures_for_the_eye() {
+fn the_page_fits_every_window_and_can_be_printed() {
     let place = Place::new();
     let path = report(&place, &history::journal(10_000));
     let mut browser = Chromium::start();

@@ -39,6 +39,8 @@ impl Chromium {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", START]).arg(folder.path().join("profile"));
+        // What it keeps for its user is gone with the folder.
+        command.env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = spawn(&mut command);
         let commands = child.stdin.take().unwrap();

@@ -7,6 +7,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
 use crate::journal::head::Head;
 use crate::journal::read;
+use crate::journal::written::{Field, Written};
 use crate::node::clock;
 use crate::render::time::Zone;
 
@@ -152,6 +153,19 @@ impl read::Filter for Wanted {
             && self.until.is_none_or(|until| began().is_some_and(|began| began <= until))
             && self.slower_than.is_none_or(|least| took().is_some_and(|took| took > least))
     }
+
+    fn may_hold_for(&self, end: &Written) -> bool {
+        let may_be = |wanted: &Option<String>, field| {
+            let is_it = |wanted: &String| end.text(field).is_none_or(|text| text == wanted.as_bytes());
+            wanted.as_ref().is_none_or(is_it)
+        };
+        (!self.failed || end.text(Field::Outcome) != Some(b"ok"))
+            && may_be(&self.pod, Field::PodName)
+            && may_be(&self.namespace, Field::PodNamespace)
+            && may_be(&self.plugin, Field::Plugin)
+            && may_be(&self.command, Field::Command)
+            && may_be(&self.cause, Field::Cause)
+    }
 }
 
 /// A point in time: so long ago, a day, or a date with or without a time of day.
@@ -268,6 +282,35 @@ mod tests {
             outcome: outcome.into(),
             ..Head::default()
         }
+    }
+
+    #[test]
+    fn what_is_rejected_unparsed_would_be_rejected_anyway() {
+        let text = |text: &str| Some(text.to_owned());
+        let filters = [
+            Filter { failed: true, ..Filter::default() },
+            Filter { pod: text("shop/cart"), ..Filter::default() },
+            Filter { plugin: text("calico"), command: text("add"), ..Filter::default() },
+            Filter { cause: text("unknown"), ..Filter::default() },
+        ];
+        let mut rejected = 0;
+        for (outcome, cause) in [("ok", "null"), ("failed", "\"unknown\""), ("failed", "\"ipam-exhausted\"")]
+        {
+            for (plugin, pod) in [("calico", "cart"), ("cal\\u0069co", "ca\\u0072t"), ("bridge", "web")] {
+                let line = format!(
+                    r#"{{"schema":1,"event":"end","id":"a","command":"ADD","pod_namespace":"shop","pod_name":"{pod}","plugin":"{plugin}","outcome":"{outcome}","cause":{cause},"overhead_ms":1,"checks":[{{"x":1,"cause":"unknown"}}],"config_sha256":"{}"}}"#,
+                    "0".repeat(64)
+                );
+                let (written, head) =
+                    (Written::of(line.as_bytes()).unwrap(), Head::of(line.as_bytes()).unwrap());
+                for filter in &filters {
+                    let wanted = filter.wanted(now(), Zone::Utc).unwrap();
+                    assert!(wanted.may_hold_for(&written) || !wanted.holds_for(&head), "{filter:?} {line}");
+                    rejected += usize::from(!wanted.may_hold_for(&written));
+                }
+            }
+        }
+        assert_eq!(rejected, 12);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use serde::de::{
 };
 use serde_json::Value;
 
+use super::written::Written;
+
 /// The head of a record. A text that is missing, or is none, is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Head<'a> {
@@ -63,7 +65,8 @@ impl<'a> Head<'a> {
         let mut head = Head { line, ..Head::default() };
         let mut is_enough = false;
         let mut text = serde_json::Deserializer::from_slice(line);
-        let can_stop = is_as_written(line);
+        // Of a line that is surely whole, what stands behind the head needs no look.
+        let can_stop = Written::of(line).is_some_and(|written| written.is_end);
         let read = OfRecord { head: &mut head, can_stop, is_enough: &mut is_enough }.deserialize(&mut text);
         let is_whole = is_enough || read.and_then(|()| text.end()).is_ok();
         (is_whole && !head.id.is_empty()).then_some(head)
@@ -96,20 +99,6 @@ pub(super) fn has_failed(outcome: &str) -> bool {
 /// Only what was looked at after the call gives a good one a cause.
 pub(super) fn is_suspect(outcome: &str, cause: &str) -> bool {
     outcome == "ok" && !cause.is_empty()
-}
-
-/// Whether the line is a whole record of an end as [`super::record`] has it: the head first, and at the very end a field
-/// that no line has that is torn. Of such a line the rest needs no look. Zeros are what a crash of the machine leaves in
-/// the middle of a file.
-fn is_as_written(line: &[u8]) -> bool {
-    const START: &[u8] = b"{\"schema\":1,\"event\":\"end\",\"id\":\"";
-    const LAST: &[u8] = b",\"config_sha256\":\"";
-    const DIGITS: usize = 64;
-    line.strip_suffix(b"\"}")
-        .and_then(|rest| rest.split_last_chunk::<DIGITS>())
-        .is_some_and(|(rest, digits)| rest.ends_with(LAST) && digits.iter().all(u8::is_ascii_hexdigit))
-        && line.starts_with(START)
-        && memchr::memchr(0, line).is_none()
 }
 
 /// Reads a head; with `can_stop` no further than it goes.

@@ -16,6 +16,7 @@ pub mod statistics;
 pub mod stored;
 pub mod summary;
 pub mod unfinished;
+pub mod written;
 
 use std::path::Path;
 

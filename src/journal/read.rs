@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::head::{self, Head};
 use super::sources::{Met, Sources};
+use super::written::{Field, Written};
 use super::{in_order, unfinished};
 use crate::node::Node;
 
@@ -41,6 +42,11 @@ pub enum ReadError {
 pub trait Filter: Sync {
     /// Whether a call is wanted, by the head of its record and its outcome.
     fn holds_for(&self, call: &Head) -> bool;
+
+    /// False only where [`Filter::holds_for`] surely is, for a line of an end that has not been parsed.
+    fn may_hold_for(&self, _end: &Written) -> bool {
+        true
+    }
 }
 
 impl<F: Fn(&Head) -> bool + Sync> Filter for F {
@@ -206,6 +212,13 @@ fn read_line<T>(
     filter: &impl Filter,
     map: impl Fn(&Head) -> Option<T>,
 ) -> Option<Line<T>> {
+    let written = Written::of(line);
+    let id = written.and_then(|written| str::from_utf8(written.text(Field::Id)?).ok());
+    match (written, id) {
+        (Some(begin), Some(id)) if !begin.is_end => return Some(Line::Begin(key(id), line.into())),
+        (Some(end), Some(id)) if !filter.may_hold_for(&end) => return Some(Line::End(key(id), None)),
+        _ => {}
+    }
     let head = Head::of(line)?;
     let call = key(&head.id);
     Some(match head.event.as_ref() {

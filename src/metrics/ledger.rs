@@ -113,8 +113,12 @@ impl Ledger {
         let boot_id = node.boot_id();
         let is_running = |open: &Open| {
             let begin = &open.begin;
-            let began = begin["boot_id"].as_str().unwrap_or_default();
-            read::is_running(node, &boot_id, (began, begin["pid"].as_f64(), begin["start_ticks"].as_f64()))
+            let boot_then = begin["boot_id"].as_str().unwrap_or_default();
+            read::is_running(
+                node,
+                &boot_id,
+                (boot_then, begin["pid"].as_f64(), begin["start_ticks"].as_f64()),
+            )
         };
         let unwritten = unfinished::calls(node, Path::new(unfinished::NOTES));
         self.settle_with(is_running, &unwritten, is_kept.then(SystemTime::now))

@@ -20,6 +20,13 @@ pub(super) fn gather(to: &Gatherer) -> Gathered {
         Err(error) => return to.without(Status::Failed, error.to_string()),
     };
     for (path, mut file) in files.into_iter().rev() {
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            to.without(
+                Status::Missing,
+                format!("{}: compressed, and not looked through for secrets", path.display()),
+            )?;
+            continue;
+        }
         let name = path.file_name().unwrap_or_default().display().to_string();
         let size = match file.metadata() {
             Ok(metadata) if metadata.is_file() => metadata.len(),

@@ -87,8 +87,8 @@ fn a_page_tells_what_help_tells_and_the_exit_status() {
 
     GENERAL OPTIONS
            --journal <DIR>
-                  Folder of the journal [default: the settings', or /var/log/cnis‐
-                  cope]
+                  Folder  of a journal, or a bundle; may be repeated [default: the
+                  settings', or /var/log/cniscope]
 
            --lang <LANG>
                   Language of titles, explanations and fixes: en, ru, zh [default:

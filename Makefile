@@ -4,13 +4,13 @@ TARGET   := $(shell rustc --print host-tuple)
 BINARY   := target/release/cniscope
 # One static binary that runs on any node. Static position-independent code costs 0.06 ms at every start, spent on
 # relocation; getrandom's fallback for old kernels is code that no supported kernel takes; and to ask a virtual CPU what it
-# can do costs sha2 more than it hashes in a call. The linker's script keeps together what a call runs.
+# can do costs sha2 more than it hashes in a call. The linker's scripts keep together what a call runs.
 STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getrandom_backend="linux_getrandom" \
-	--cfg sha2_backend="soft" -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
+	--cfg sha2_backend="soft" -C link-arg=-Wl,-T,$(CURDIR)/scripts/hot.ld -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
 CARGO    := cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help build demo test bench lint unit calls node fuzz deny setup-% clean
+.PHONY: help build demo test bench lint unit calls node hot fuzz deny setup-% clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -43,6 +43,12 @@ bench: setup-bench build ## what a call costs, and a large journal, side by side
 	@mkdir -p target/bench
 	@for program in noop bare peak; do gcc -O2 -Wall -Werror -static -o target/bench/$$program benches/$$program.c || exit; done
 	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls --bench journal
+
+hot: setup-hot ## scripts/hot.ld, the order of the code in the binary, from calls that valgrind watches (root)
+	@mkdir -p target/bench && gcc -O2 -Wall -Werror -static -o target/bench/noop benches/noop.c
+	@RUSTFLAGS='$(STATIC)' CARGO_PROFILE_RELEASE_STRIP=none \
+		$(CARGO) build --quiet --release --locked --target $(TARGET) --target-dir target/hot
+	@scripts/hot target/hot/$(TARGET)/release/cniscope target/bench/noop
 
 # Coverage as cargo-fuzz switches it on; libFuzzer does with what a stable compiler gives.
 FUZZED   := -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \

@@ -227,6 +227,27 @@ fn an_unpacked_bundle_is_read_by_the_other_verbs() {
 }
 
 #[test]
+fn bundles_of_several_nodes_are_read_as_one_journal_without_being_unpacked() {
+    let (one, other) = (node(), node());
+    let call = CALL.replace("worker-1", "worker-2").replace("000000000001", "000000000002");
+    fs::write(other.path("log/journal.jsonl"), format!("{call}\n")).unwrap();
+    bundle(&one, &[]);
+    bundle(&other, &[]);
+    let second = other.path("b.tar.gz");
+    let both = |arguments: &[&str]| {
+        let second = ["--journal", second.to_str().unwrap()];
+        Place::cli_on(&one.path("b.tar.gz"), &[arguments, &second].concat())
+    };
+    let calls = both(&["journal", "-o", "json"]).json();
+    let nodes: Vec<_> = calls.as_array().unwrap().iter().map(|call| &call["node"]).collect();
+    assert_eq!(nodes, ["worker-1", "worker-2"]);
+    assert_eq!(both(&["stats", "-o", "json"]).json()["failures"], 2);
+    assert!(both(&["show", "000000000002"]).text().contains("worker-2"));
+    let page = both(&["report", "-O", "-"]).text();
+    assert!(page.contains("worker-1") && page.contains("worker-2"), "{page}");
+}
+
+#[test]
 fn on_a_broken_node_it_is_made_of_what_there_is() {
     let place = node();
     let at = |path: &str| place.path("node").join(path);

@@ -3,6 +3,7 @@
 #![no_main]
 
 use cniscope::diagnosis::{explain, own};
+use cniscope::language::Language;
 use cniscope::render::explanation;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,10 +13,12 @@ fuzz_target!(|data: &[u8]| {
     let (own, _) = own::parse("signature.json", signature);
     let text = String::from_utf8_lossy(text);
     for explained in [explain::explain(&text, &own), explain::explain_events(&text, &own)] {
-        let mut shown = Vec::new();
-        explanation::whole(&mut shown, &explained, false, Some(80)).unwrap();
-        let shown = without_colours(&String::from_utf8(shown).unwrap());
-        assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
+        for language in [Language::En, Language::Zh] {
+            let mut shown = Vec::new();
+            explanation::whole(&mut shown, &explained, false, language, Some(80)).unwrap();
+            let shown = without_colours(&String::from_utf8(shown).unwrap());
+            assert!(!shown.chars().any(|character| character.is_control() && character != '\n'), "{shown:?}");
+        }
     }
 });
 

@@ -226,7 +226,8 @@ fn an_id_that_fits_no_call_is_an_error() {
     for id in ["zzz", "01a1fea9-738b-7663-9cd6-c32d8d5fbfab-"] {
         let ran = place.cli(&["show", id]);
         assert_eq!((ran.status, ran.text()), (2, String::new()), "{id}");
-        let expected = format!("cniscope: no call {id:?} in PLACE/log\n");
+        let expected =
+            format!("cniscope: no call {id:?} in PLACE/log; `cniscope journal` lists those that are there\n");
         assert_eq!(place.steady(&String::from_utf8(ran.stderr).unwrap()), expected);
     }
 }
@@ -241,7 +242,7 @@ fn without_a_failure_there_is_no_last_one() {
     assert_eq!((ran.status, ran.text()), (2, String::new()));
     assert_eq!(
         place.steady(&String::from_utf8(ran.stderr).unwrap()),
-        "cniscope: no call \"last-failed\" in PLACE/log\n"
+        "cniscope: no call \"last-failed\" in PLACE/log; `cniscope journal` lists those that are there\n"
     );
 }
 

@@ -29,7 +29,10 @@ pub(super) fn find(common: &Common, text: &str) -> Result<Stored, CliError> {
 fn undecided(common: &Common, name: &str, calls: &[Stored]) -> CliError {
     let name = escape::line(name);
     if calls.is_empty() {
-        return CliError::Usage(format!("no call {name:?} in {}", common.journal_names()));
+        return CliError::Usage(format!(
+            "no call {name:?} in {}; `cniscope journal` lists those that are there",
+            common.journal_names()
+        ));
     }
     let mut list = List::new(Form::Table, common.zone(), render::terminal_width(), false);
     let mut table = Vec::new();

@@ -29,7 +29,7 @@ enum Output {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The call: its id, or the start or end of it; `last`; `last-failed`
+    /// The call: its id, or the start or end of it; a container's id; a Pod, NAMESPACE/NAME; `last`; `last-failed`
     #[arg(required_unless_present_any = ["conf", "stage"], conflicts_with = "conf")]
     id: Option<String>,
     /// Instead of a call: the ADD of all plugins of this network configuration

@@ -10,10 +10,35 @@ use crate::diagnosis::finding::{Finding, Status};
 use crate::node::Node;
 use crate::settings::{Mode, Settings};
 
-/// Runs them, one after the other.
+/// What these look at, no delegate changes: unless they decide about the call, it need not wait for them.
+const STEADY: [&str; 3] = ["plugin-binary", "config", "netns"];
+
+/// Runs those that the delegate has to wait for, one after the other.
 pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject) -> Vec<Finding> {
-    let looking = fitting(settings, subject);
+    let looking = fitting(settings, subject).filter(|looking| !can_wait(looking));
     looking.map(|(check, depth)| checks::run(check, node, subject, depth)).collect()
+}
+
+/// Runs the others, and gives the findings of all in the order of the table.
+pub(super) fn complete(
+    node: &Node,
+    settings: &Settings,
+    subject: &Subject,
+    before: Vec<Finding>,
+) -> Vec<Finding> {
+    let mut before = before.into_iter();
+    let finding = |looking: (&'static Check, Depth)| {
+        if can_wait(&looking) {
+            Some(checks::run(looking.0, node, subject, looking.1))
+        } else {
+            before.next()
+        }
+    };
+    fitting(settings, subject).filter_map(finding).collect()
+}
+
+fn can_wait((check, depth): &(&'static Check, Depth)) -> bool {
+    *depth == Depth::Quick && STEADY.contains(&check.name)
 }
 
 /// What is known of them where they did not answer within `limit`.
@@ -60,6 +85,27 @@ mod tests {
         assert!(!denied(Verb::Add, &named("netns", Finding::skipped("late"))));
         assert!(!denied(Verb::Add, &named("netns", Finding::warn("odd"))));
         assert!(!denied(Verb::Add, &named("interface", Finding::fail(Cause::InterfaceExists, "eth0"))));
+    }
+
+    #[test]
+    fn the_delegate_waits_for_what_it_changes_and_for_what_decides() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        let subject =
+            Subject { plugin: "bridge".into(), netns: "/run/netns/pod".into(), ..Subject::default() };
+        let names = |findings: &[Finding]| findings.iter().map(|one| one.check.clone()).collect::<Vec<_>>();
+        for (entry, waited_for) in [
+            (r"{}", &["interface", "bridge"][..]),
+            (r#"{"checks":{"config":"deny"}}"#, &["config", "interface", "bridge"]),
+            (r#"{"checks":{"interface":"off"}}"#, &["bridge"]),
+        ] {
+            let settings = Settings::of_entry(Some(entry.as_bytes()));
+            let before = run(&node, &settings, &subject);
+            assert_eq!(names(&before), waited_for, "{entry}");
+            let all = names(&complete(&node, &settings, &subject, before));
+            let wanted: Vec<&str> = fitting(&settings, &subject).map(|(check, _)| check.name).collect();
+            assert_eq!(all, wanted, "{entry}");
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{RouteMessage, RouteType};
 
 use super::Node;
 use super::links::{Link, all, bare_by_index, by_index, by_name};
-use super::route_socket::{LinkError, RouteSocket};
+use super::route_socket::{LinkError, RouteSocket, gateway_in};
 
 /// What there is of an attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,15 +71,7 @@ fn outside(socket: &RouteSocket, inside: &[Link], names: &[&str]) -> Result<Vec<
 }
 
 fn default_routes(socket: &RouteSocket, family: AddressFamily) -> Result<Vec<DefaultRoute>, LinkError> {
-    // Of every table: what stands in the rest of the header would be a filter.
-    let mut asked = RouteMessage::default();
-    asked.header.address_family = family;
-    let routes = socket.dump(RouteNetlinkMessage::GetRoute(asked))?;
-    let of_route = |message: &RouteNetlinkMessage| match message {
-        RouteNetlinkMessage::NewRoute(route) => default_route(route),
-        _ => None,
-    };
-    Ok(routes.iter().filter_map(of_route).collect())
+    Ok(socket.routes(family)?.iter().filter_map(default_route).collect())
 }
 
 /// A route to everywhere. Two that lead to a half each are what VPNs make to be preferred.
@@ -87,17 +79,15 @@ fn default_route(route: &RouteMessage) -> Option<DefaultRoute> {
     if route.header.destination_prefix_length > 1 || route.header.kind != RouteType::Unicast {
         return None;
     }
-    let gateway = route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    });
-    Some(DefaultRoute { is_ipv6: route.header.address_family == AddressFamily::Inet6, gateway })
+    let is_ipv6 = route.header.address_family == AddressFamily::Inet6;
+    Some(DefaultRoute { is_ipv6, gateway: gateway_in(&route.attributes) })
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+
+    use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute};
 
     use super::*;
 

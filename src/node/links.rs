@@ -111,7 +111,8 @@ fn of_index(index: u32) -> LinkMessage {
 }
 
 fn get_link(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
-    Ok(socket.get(RouteNetlinkMessage::GetLink(asked))?.as_ref().and_then(link))
+    let answer = socket.get(RouteNetlinkMessage::GetLink(asked))?;
+    Ok(if let Some(RouteNetlinkMessage::NewLink(link)) = &answer { Some(read(link)) } else { None })
 }
 
 fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
@@ -136,27 +137,15 @@ pub(crate) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
 }
 
 fn dump_links(socket: &RouteSocket, asked: LinkMessage) -> Result<Vec<Link>, LinkError> {
-    let messages = socket.dump(RouteNetlinkMessage::GetLink(asked))?;
-    Ok(messages.iter().filter_map(link).collect())
+    Ok(socket.links(asked)?.iter().map(read).collect())
 }
 
-/// The addresses of the link of this index (0: of all), each with its link's index. Kernels before 4.20 do not filter.
+/// The addresses of the link of this index (0: of all), each with its link's index.
 fn addresses(socket: &RouteSocket, index: u32) -> Result<Vec<(u32, IpNetwork)>, LinkError> {
-    let mut asked = AddressMessage::default();
-    asked.header.index = index;
-    let messages = socket.dump(RouteNetlinkMessage::GetAddress(asked))?;
-    let of_link = |message: &RouteNetlinkMessage| match message {
-        RouteNetlinkMessage::NewAddress(address) => {
-            let network = network(&address.attributes, address.header.prefix_len)?;
-            Some((address.header.index, network))
-        }
-        _ => None,
+    let of_link = |address: &AddressMessage| {
+        Some((address.header.index, network(&address.attributes, address.header.prefix_len)?))
     };
-    Ok(messages.iter().filter_map(of_link).collect())
-}
-
-fn link(message: &RouteNetlinkMessage) -> Option<Link> {
-    if let RouteNetlinkMessage::NewLink(link) = message { Some(read(link)) } else { None }
+    Ok(socket.addresses(index)?.iter().filter_map(of_link).collect())
 }
 
 fn read(message: &LinkMessage) -> Link {

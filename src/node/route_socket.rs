@@ -4,11 +4,17 @@
 //! a call more than the answers do.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::path::Path;
 
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
-use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::AddressMessage;
+use rtnetlink::packet_route::link::LinkMessage;
+use rtnetlink::packet_route::neighbour::NeighbourMessage;
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::rule::RuleMessage;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, protocols::NETLINK_ROUTE};
 
 use super::netns;
@@ -86,9 +92,60 @@ impl RouteSocket {
         }
     }
 
-    /// All messages that answer, up to a bound.
-    pub(crate) fn dump(&self, question: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
-        self.ask(question, NLM_F_DUMP)
+    /// The links for which a question holds, up to a bound.
+    pub(crate) fn links(&self, asked: LinkMessage) -> Result<Vec<LinkMessage>, LinkError> {
+        self.dump(RouteNetlinkMessage::GetLink(asked), |answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })
+    }
+
+    /// The addresses of the link of this index, or of all links for 0, up to a bound. Kernels before 4.20 do not filter.
+    pub(crate) fn addresses(&self, link: u32) -> Result<Vec<AddressMessage>, LinkError> {
+        let mut asked = AddressMessage::default();
+        asked.header.index = link;
+        self.dump(RouteNetlinkMessage::GetAddress(asked), |answer| match answer {
+            RouteNetlinkMessage::NewAddress(address) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// The routes of every table, up to a bound: what stood in the rest of the question's header would be a filter.
+    pub(crate) fn routes(&self, family: AddressFamily) -> Result<Vec<RouteMessage>, LinkError> {
+        let mut asked = RouteMessage::default();
+        asked.header.address_family = family;
+        self.dump(RouteNetlinkMessage::GetRoute(asked), |answer| match answer {
+            RouteNetlinkMessage::NewRoute(route) => Some(route),
+            _ => None,
+        })
+    }
+
+    /// The rules that choose a table, up to a bound.
+    pub(crate) fn rules(&self, family: AddressFamily) -> Result<Vec<RuleMessage>, LinkError> {
+        let mut asked = RuleMessage::default();
+        asked.header.family = family;
+        self.dump(RouteNetlinkMessage::GetRule(asked), |answer| match answer {
+            RouteNetlinkMessage::NewRule(rule) => Some(rule),
+            _ => None,
+        })
+    }
+
+    /// The neighbours, or for the family of bridges the forwarding entries, up to a bound.
+    pub(crate) fn neighbours(&self, family: AddressFamily) -> Result<Vec<NeighbourMessage>, LinkError> {
+        let mut asked = NeighbourMessage::default();
+        asked.header.family = family;
+        self.dump(RouteNetlinkMessage::GetNeighbour(asked), |answer| match answer {
+            RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour),
+            _ => None,
+        })
+    }
+
+    fn dump<T>(
+        &self,
+        question: RouteNetlinkMessage,
+        of_kind: impl Fn(RouteNetlinkMessage) -> Option<T>,
+    ) -> Result<Vec<T>, LinkError> {
+        Ok(self.ask(question, NLM_F_DUMP)?.into_iter().filter_map(of_kind).collect())
     }
 
     fn ask(&self, question: RouteNetlinkMessage, flags: u16) -> Result<Vec<RouteNetlinkMessage>, LinkError> {
@@ -143,9 +200,26 @@ fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>
     Ok(false)
 }
 
+/// An address of a route.
+pub(crate) fn address_of(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+/// The gateway that is among these.
+pub(crate) fn gateway_in(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => address_of(address),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+    use rtnetlink::packet_route::link::LinkAttribute;
 
     use super::*;
 
@@ -164,7 +238,7 @@ mod tests {
         };
         assert_eq!(index(socket.get(named("lo")).unwrap()), Some(1));
         assert_eq!(index(socket.get(named("no-such-link")).unwrap()), None);
-        let all = socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).unwrap();
+        let all = socket.links(LinkMessage::default()).unwrap();
         assert!(!all.is_empty());
         assert_eq!(index(socket.get(named("lo")).unwrap()), Some(1));
     }

@@ -3,14 +3,14 @@
 
 use std::net::IpAddr;
 
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteNextHop};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteNextHop};
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::Serialize;
 
 use super::Node;
-use super::route_socket::{LinkError, RouteSocket};
+use super::route_socket::{LinkError, RouteSocket, address_of, gateway_in};
 
 /// Both families of addresses.
 const FAMILIES: [(AddressFamily, &str); 2] = [(AddressFamily::Inet, "inet"), (AddressFamily::Inet6, "inet6")];
@@ -101,43 +101,12 @@ impl Node {
         let socket = RouteSocket::open(None)?;
         let mut tables = Tables::default();
         for (family, name) in FAMILIES {
-            let mut asked = RouteMessage::default();
-            asked.header.address_family = family;
-            let routes = socket.dump(RouteNetlinkMessage::GetRoute(asked))?;
-            tables.routes.extend(routes.iter().filter_map(|message| match message {
-                RouteNetlinkMessage::NewRoute(route) => Some(route_row(route)),
-                _ => None,
-            }));
-            let mut asked = RuleMessage::default();
-            asked.header.family = family;
-            let rules = socket.dump(RouteNetlinkMessage::GetRule(asked))?;
-            tables.rules.extend(rules.iter().filter_map(|message| match message {
-                RouteNetlinkMessage::NewRule(rule) => Some(rule_row(rule, name)),
-                _ => None,
-            }));
-            tables.neighbours.append(&mut neighbours(&socket, family)?);
+            tables.routes.extend(socket.routes(family)?.iter().map(route_row));
+            tables.rules.extend(socket.rules(family)?.iter().map(|rule| rule_row(rule, name)));
+            tables.neighbours.extend(socket.neighbours(family)?.iter().map(neighbour_row));
         }
-        tables.forwarding = neighbours(&socket, AddressFamily::Bridge)?;
+        tables.forwarding = socket.neighbours(AddressFamily::Bridge)?.iter().map(neighbour_row).collect();
         Ok(tables)
-    }
-}
-
-fn neighbours(socket: &RouteSocket, family: AddressFamily) -> Result<Vec<NeighbourRow>, LinkError> {
-    let mut asked = NeighbourMessage::default();
-    asked.header.family = family;
-    let messages = socket.dump(RouteNetlinkMessage::GetNeighbour(asked))?;
-    let row = |message: &RouteNetlinkMessage| match message {
-        RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour_row(neighbour)),
-        _ => None,
-    };
-    Ok(messages.iter().filter_map(row).collect())
-}
-
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
-    match address {
-        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
-        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
-        _ => None,
     }
 }
 
@@ -157,13 +126,13 @@ fn route_row(route: &RouteMessage) -> RouteRow {
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Destination(address) => {
-                let shown =
-                    ip(address).map(|address| format!("{address}/{}", header.destination_prefix_length));
+                let shown = address_of(address)
+                    .map(|address| format!("{address}/{}", header.destination_prefix_length));
                 row.to = shown.unwrap_or_default();
             }
             RouteAttribute::Oif(index) => row.link = Some(*index),
-            RouteAttribute::Gateway(address) => row.gateway = ip(address),
-            RouteAttribute::PrefSource(address) => row.source = ip(address),
+            RouteAttribute::Gateway(address) => row.gateway = address_of(address),
+            RouteAttribute::PrefSource(address) => row.source = address_of(address),
             RouteAttribute::Priority(metric) => row.metric = Some(*metric),
             // The header has room for the small numbers only.
             RouteAttribute::Table(table) => row.table = *table,
@@ -181,11 +150,7 @@ fn route_row(route: &RouteMessage) -> RouteRow {
 }
 
 fn hop(hop: &RouteNextHop) -> (u32, Option<IpAddr>) {
-    let gateway = hop.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(address) => ip(address),
-        _ => None,
-    });
-    (hop.interface_index, gateway)
+    (hop.interface_index, gateway_in(&hop.attributes))
 }
 
 fn rule_row(rule: &RuleMessage, family: &'static str) -> RuleRow {
@@ -251,6 +216,8 @@ fn neighbour_row(neighbour: &NeighbourMessage) -> NeighbourRow {
 
 #[cfg(test)]
 mod tests {
+    use rtnetlink::packet_route::route::RouteAddress;
+
     use super::*;
 
     #[test]

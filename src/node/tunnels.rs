@@ -3,14 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
 
 use super::Node;
-use super::route_socket::{LinkError, RouteSocket};
+use super::route_socket::{LinkError, RouteSocket, gateway_in};
 
 /// An Ethernet address.
 pub type Mac = Vec<u8>;
@@ -49,13 +49,7 @@ impl Node {
         let socket = RouteSocket::open(None)?;
         let mut peers = Peers::default();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut asked = RouteMessage::default();
-            asked.header.address_family = family;
-            for message in socket.dump(RouteNetlinkMessage::GetRoute(asked))? {
-                if let RouteNetlinkMessage::NewRoute(route) = message {
-                    peers.gateways.extend(gateway(&route, index));
-                }
-            }
+            peers.gateways.extend(socket.routes(family)?.iter().filter_map(|route| gateway(route, index)));
             for neighbour in neighbours(&socket, family, index)? {
                 if neighbour.header.state == NeighbourState::Permanent {
                     peers.neighbours.extend(destination(&neighbour).zip(mac(&neighbour)));
@@ -74,25 +68,15 @@ fn neighbours(
     family: AddressFamily,
     index: u32,
 ) -> Result<Vec<NeighbourMessage>, LinkError> {
-    let mut asked = NeighbourMessage::default();
-    asked.header.family = family;
-    let of_link = |message| match message {
-        RouteNetlinkMessage::NewNeighbour(neighbour) if neighbour.header.ifindex == index => Some(neighbour),
-        _ => None,
-    };
-    Ok(socket.dump(RouteNetlinkMessage::GetNeighbour(asked))?.into_iter().filter_map(of_link).collect())
+    let mut found = socket.neighbours(family)?;
+    found.retain(|neighbour| neighbour.header.ifindex == index);
+    Ok(found)
 }
 
 /// The gateway of a route through the device.
 fn gateway(route: &RouteMessage, index: u32) -> Option<IpAddr> {
-    if !route.attributes.contains(&RouteAttribute::Oif(index)) {
-        return None;
-    }
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
-        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
-        _ => None,
-    })
+    let is_through = route.attributes.contains(&RouteAttribute::Oif(index));
+    if is_through { gateway_in(&route.attributes) } else { None }
 }
 
 /// The address of a neighbour; of a forwarding entry, the node's.

@@ -9,7 +9,7 @@ use rtnetlink::packet_route::route::{
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::Node;
-use super::route_socket::{LinkError, RouteSocket};
+use super::route_socket::{LinkError, RouteSocket, gateway_in};
 
 /// Where packets to an address go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,16 +112,11 @@ fn read(route: &RouteMessage) -> Way {
 
 /// The link and the gateway that are among these.
 fn step(attributes: &[RouteAttribute]) -> Hop {
-    let mut hop = Hop::default();
-    for attribute in attributes {
-        match attribute {
-            RouteAttribute::Oif(index) => hop.link = *index,
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => hop.gateway = Some((*address).into()),
-            RouteAttribute::Gateway(RouteAddress::Inet6(address)) => hop.gateway = Some((*address).into()),
-            _ => {}
-        }
-    }
-    hop
+    let link = attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    });
+    Hop { link: link.unwrap_or_default(), gateway: gateway_in(attributes), ..Hop::default() }
 }
 
 #[cfg(test)]

@@ -10,14 +10,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
-use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::digest::sha256;
 use crate::node::links::{self, Link, LinkError};
-use crate::node::route_socket::RouteSocket;
+use crate::node::route_socket::{RouteSocket, address_of};
 use crate::node::{Node, bounded, netns};
 use crate::replay::change::{Kind, Place, State};
 
@@ -79,31 +79,23 @@ fn network(
             put(Kind::Address, format!("{address} on {}", link.name), String::new());
         }
     }
-    for message in socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
-        let RouteNetlinkMessage::NewLink(message) = message else { continue };
-        let mac = message.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Address(bytes) => Some(bytes.clone()),
+    for link in socket.links(LinkMessage::default())? {
+        let mac = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Address(bytes) => Some(bytes),
             _ => None,
         });
         if let Some(mac) = mac {
-            put(Kind::Mac, name_of(message.header.index), hexadecimal(&mac));
+            put(Kind::Mac, name_of(link.header.index), hexadecimal(mac));
         }
     }
     for (family, name) in [(AddressFamily::Inet, "inet"), (AddressFamily::Inet6, "inet6")] {
-        let mut asked = RouteMessage::default();
-        asked.header.address_family = family;
-        for message in socket.dump(RouteNetlinkMessage::GetRoute(asked))? {
-            let RouteNetlinkMessage::NewRoute(route) = message else { continue };
+        for route in socket.routes(family)? {
             if let Some(text) = of_route(&route, &name_of) {
                 put(Kind::Route, text, String::new());
             }
         }
-        let mut asked = RuleMessage::default();
-        asked.header.family = family;
-        for message in socket.dump(RouteNetlinkMessage::GetRule(asked))? {
-            if let RouteNetlinkMessage::NewRule(rule) = message {
-                put(Kind::Rule, format!("{name} {}", of_rule(&rule)), String::new());
-            }
+        for rule in socket.rules(family)? {
+            put(Kind::Rule, format!("{name} {}", of_rule(&rule)), String::new());
         }
     }
     Ok(())
@@ -138,18 +130,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// A route as `ip route` writes it. None of the kernel's own.
 fn of_route(route: &RouteMessage, name_of: &impl Fn(u32) -> String) -> Option<String> {
-    let address = |address: &RouteAddress| match address {
-        RouteAddress::Inet(address) => Some(IpAddr::from(*address)),
-        RouteAddress::Inet6(address) => Some(IpAddr::from(*address)),
-        _ => None,
-    };
     let (mut to, mut gateway, mut link, mut source, mut metric) = (None, None, None, None, None);
     let mut table = u32::from(route.header.table);
     for attribute in &route.attributes {
         match attribute {
-            RouteAttribute::Destination(destination) => to = address(destination),
-            RouteAttribute::Gateway(found) => gateway = address(found),
-            RouteAttribute::PrefSource(found) => source = address(found),
+            RouteAttribute::Destination(destination) => to = address_of(destination),
+            RouteAttribute::Gateway(found) => gateway = address_of(found),
+            RouteAttribute::PrefSource(found) => source = address_of(found),
             RouteAttribute::Oif(index) => link = Some(*index),
             RouteAttribute::Priority(number) => metric = Some(*number),
             RouteAttribute::Table(number) => table = *number,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::folders::Folders;
 use super::{CliError, Common, Outcome};
-use crate::metrics::{self, Sources, replace, text};
+use crate::metrics::{self, Sources, text};
+use crate::node::replace::replace;
 use crate::render::{self, escape};
 
 /// How long it may take to find out what the runtime uses.
@@ -49,7 +50,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     let facts = metrics::gather(&node, &sources)?;
     let text = text::text(&facts);
     match &arguments.textfile {
-        Some(path) => replace::replace(path, text.as_bytes(), MODE)
+        Some(path) => replace(path, text.as_bytes(), MODE)
             .map_err(|error| CliError::Usage(format!("cannot write {}: {error}", path.display())))?,
         None => render::to_stdout(|out| out.write_all(text.as_bytes()))?,
     }

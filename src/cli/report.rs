@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,6 +10,7 @@ use super::filter::{Filter, Wanted};
 use super::{CliError, Common, Outcome};
 use crate::journal::read::{self, Passed, ReadError};
 use crate::node::clock;
+use crate::node::replace::replace;
 use crate::render::count::counted;
 use crate::render::html::{self, About};
 use crate::render::time::bytes;
@@ -80,16 +80,5 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         // A device or a FIFO is not to be replaced by a file.
         return File::options().write(true).open(path)?.write_all(content);
     }
-    let mut name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written =
-        File::options().write(true).create_new(true).mode(0o600).open(&part).and_then(|mut file| {
-            file.write_all(content)?;
-            fs::rename(&part, path)
-        });
-    if written.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    written
+    replace(path, content, 0o600)
 }

@@ -6,7 +6,6 @@
 pub mod counters;
 mod ledger;
 pub mod pools;
-pub mod replace;
 mod store;
 mod tail;
 pub mod text;

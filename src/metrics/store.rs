@@ -13,9 +13,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::ledger::Ledger;
-use super::replace::replace;
 use crate::digest::sha256;
 use crate::node::Node;
+use crate::node::replace::replace;
 
 /// A ledger is no larger, in bytes.
 const LARGEST: u64 = 64 << 20;

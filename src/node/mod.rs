@@ -26,6 +26,7 @@ pub mod plugin_versions;
 pub mod pod_logs;
 pub mod processes;
 mod reach;
+pub mod replace;
 pub(crate) mod route_socket;
 pub mod routes;
 pub mod sandboxes;

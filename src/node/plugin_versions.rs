@@ -5,9 +5,9 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::Node;
+use super::replace::replace_loosely;
 use super::tools::printed_by;
 use crate::digest::sha256;
 
@@ -98,17 +99,11 @@ fn start(path: &Path) -> std::io::Result<Child> {
     command.spawn()
 }
 
-/// Written beside and renamed, so that nobody reads half of it. If it cannot be kept, the plugin is asked again.
+/// If it cannot be kept, the plugin is asked again.
 fn keep(path: &Path, answer: &[u8]) {
     let Some(folder) = path.parent() else { return };
     let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let new: PathBuf = path.with_extension(std::process::id().to_string());
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let written = options.open(&new).and_then(|mut file| file.write_all(answer));
-    if written.and_then(|()| std::fs::rename(&new, path)).is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
+    let _ = replace_loosely(path, answer);
 }
 
 #[cfg(test)]

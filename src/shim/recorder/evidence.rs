@@ -17,6 +17,7 @@ use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::{Finding, Status};
 use crate::digest::sha256;
 use crate::node::Node;
+use crate::node::replace::replace_loosely;
 use crate::settings::{Mode, Settings};
 
 /// Findings that are used again, and the slots of those who look.
@@ -168,21 +169,14 @@ fn read(path: &PathBuf) -> Option<Finding> {
     Some(finding.with("cached_ms", u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// Written beside and renamed, so that nobody reads half of it.
+/// Keeps a finding for others.
 fn write(path: &Path, finding: &Finding) {
     // That one container has an address already is not true of the next one.
     if finding.status == Status::Skipped || finding.cause == Some(Cause::IpamDuplicate) {
         return;
     }
     let Ok(content) = serde_json::to_vec(finding) else { return };
-    let new = path.with_extension(std::process::id().to_string());
-    let written = options()
-        .create_new(true)
-        .open(&new)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, &content));
-    if written.and_then(|()| std::fs::rename(&new, path)).is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
+    let _ = replace_loosely(path, &content);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,6 +15,7 @@ use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::Cause;
 use crate::digest::sha256;
 use crate::journal::record::{Change, Changed, Identity};
+use crate::node::replace::replace_loosely;
 use crate::node::{Node, bounded, clock};
 use crate::settings::Settings;
 
@@ -122,13 +123,7 @@ impl Memory {
             let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER);
             forget(Path::new(FOLDER));
         }
-        let new = self.path.with_extension(std::process::id().to_string());
-        let mut options = File::options();
-        options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let written = options.open(&new).and_then(|mut file| file.write_all(&content));
-        if written.and_then(|()| std::fs::rename(&new, &self.path)).is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
+        let _ = replace_loosely(&self.path, &content);
     }
 }
 

@@ -1,8 +1,8 @@
 //! STATUS is asked for every few seconds: its calls are recorded when the outcome changes, and while it stays a failure,
 //! every ten minutes with a count.
 
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::sha256;
 use crate::journal::record::{Identity, Outcome};
 use crate::node::Node;
+use crate::node::replace::replace_loosely;
 
 /// Where the last outcomes are kept.
 const STATE: &str = "/run/cniscope/status";
@@ -62,16 +63,10 @@ fn decide(earlier: Option<Earlier>, outcome: Outcome, now: SystemTime) -> (Verdi
     (Verdict::Silent, Earlier { silent: earlier.silent + 1, ..earlier })
 }
 
-fn remember(path: &PathBuf, state: &Earlier) {
+fn remember(path: &Path, state: &Earlier) {
     let Ok(content) = serde_json::to_vec(state) else { return };
     let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(STATE);
-    let new = path.with_extension(std::process::id().to_string());
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true).mode(0o600);
-    let written = options.open(&new).and_then(|mut file| std::io::Write::write_all(&mut file, &content));
-    if written.and_then(|()| std::fs::rename(&new, path)).is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
+    let _ = replace_loosely(path, &content);
 }
 
 #[cfg(test)]

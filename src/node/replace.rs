@@ -5,30 +5,40 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Puts `content` in the file's place, with these permissions.
+/// Puts `content` in the file's place, with these permissions, so that it is there after a crash of the machine too.
 ///
 /// # Errors
 /// If it cannot be written; then the file is what it was.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    put(path, |file| {
+        file.write_all(content)?;
+        // Whatever the umask.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        // Else the file could be empty after a crash.
+        file.sync_data()
+    })
+}
+
+/// The same for what may be lost in a crash, such as a cache: for its owner alone, and without waiting for the disk.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_loosely(path: &Path, content: &[u8]) -> io::Result<()> {
+    put(path, |file| file.write_all(content))
+}
+
+fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let Some(name) = path.file_name() else { return Err(io::ErrorKind::IsADirectory.into()) };
     // In the same folder, since a rename does not leave its file system; with an ending that nobody looks for.
     let new = path.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
-    let written = write(&new, content, mode).and_then(|()| std::fs::rename(&new, path));
+    // Of a process with the same id that was killed.
+    let _ = std::fs::remove_file(&new);
+    let made = File::options().write(true).create_new(true).mode(0o600).open(&new);
+    let written = made.and_then(|mut file| write(&mut file)).and_then(|()| std::fs::rename(&new, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&new);
     }
     written
-}
-
-fn write(new: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    // Of a process with the same id that was killed.
-    let _ = std::fs::remove_file(new);
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(new)?;
-    file.write_all(content)?;
-    // Whatever the umask.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    // Else the file could be empty after a crash.
-    file.sync_data()
 }
 
 #[cfg(test)]

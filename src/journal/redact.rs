@@ -117,18 +117,7 @@ impl Redaction {
         if secrets.is_empty() {
             return None;
         }
-        secrets.sort_by_key(|range| range.start);
-        let mut clean = String::with_capacity(text.len());
-        let mut at = 0;
-        for secret in secrets {
-            if secret.start >= at {
-                clean.push_str(&text[at..secret.start]);
-                clean.push_str(REDACTED);
-            }
-            at = at.max(secret.end);
-        }
-        clean.push_str(&text[at..]);
-        Some(clean)
+        Some(without(text, secrets))
     }
 
     fn sensitivity(&self, key: &str) -> Sensitivity {
@@ -253,8 +242,24 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
 }
 
+/// The text with [`REDACTED`] in the place of each secret; they may overlap.
+pub(crate) fn without(text: &str, mut secrets: Vec<Range<usize>>) -> String {
+    secrets.sort_by_key(|range| range.start);
+    let mut clean = String::with_capacity(text.len());
+    let mut at = 0;
+    for secret in secrets {
+        if secret.start >= at {
+            clean.push_str(&text[at..secret.start]);
+            clean.push_str(REDACTED);
+        }
+        at = at.max(secret.end);
+    }
+    clean.push_str(&text[at..]);
+    clean
+}
+
 /// The end of the run of bytes from `start` that `belongs` to.
-fn run(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
+pub(crate) fn run(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
     bytes[start..].iter().position(|byte| !belongs(*byte)).map_or(bytes.len(), |length| start + length)
 }
 

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Hidden, Why};
-use crate::journal::redact::{REDACTED, Redaction};
+use crate::journal::redact::{REDACTED, Redaction, run, without};
 
 /// Keys that are no secrets in a CNI record, and are elsewhere in a log.
 const KEYS: [&str; 16] = [
@@ -85,28 +85,6 @@ impl Text {
     }
 }
 
-fn without(text: &str, mut secrets: Vec<Range<usize>>) -> String {
-    secrets.sort_by_key(|secret| secret.start);
-    let (mut clean, mut at) = (String::with_capacity(text.len()), 0);
-    for secret in secrets {
-        if secret.start >= at {
-            clean.push_str(&text[at..secret.start]);
-            clean.push_str(REDACTED);
-        }
-        at = at.max(secret.end);
-    }
-    clean.push_str(&text[at..]);
-    clean
-}
-
-/// Where the run of bytes from `start` that `belongs` to ends.
-fn run(text: &str, start: usize, belongs: impl Fn(u8) -> bool) -> usize {
-    text.as_bytes()[start..]
-        .iter()
-        .position(|byte| !belongs(*byte))
-        .map_or(text.len(), |length| start + length)
-}
-
 fn find_all<'a>(text: &'a str, what: &'a str) -> impl Iterator<Item = usize> + 'a {
     text.match_indices(what).map(|(at, _)| at)
 }
@@ -117,8 +95,8 @@ fn headers(text: &str, lower: &str, secrets: &mut Vec<Range<usize>>) {
     }
     for header in HEADERS {
         for at in find_all(lower, header) {
-            let start = run(text, at + header.len(), |byte| byte == b' ');
-            let end = run(text, start, |byte| !matches!(byte, b'\n' | b'\r' | b'"' | b'\''));
+            let start = run(text.as_bytes(), at + header.len(), |byte| byte == b' ');
+            let end = run(text.as_bytes(), start, |byte| !matches!(byte, b'\n' | b'\r' | b'"' | b'\''));
             secrets.extend((end > start).then_some(start..end));
         }
     }
@@ -130,7 +108,8 @@ fn hashes(text: &str, secrets: &mut Vec<Range<usize>>) {
     }
     for hash in HASHES {
         for at in find_all(text, hash) {
-            let end = run(text, at, |byte| byte.is_ascii_alphanumeric() || b"$./=,+-_".contains(&byte));
+            let end =
+                run(text.as_bytes(), at, |byte| byte.is_ascii_alphanumeric() || b"$./=,+-_".contains(&byte));
             secrets.extend((end - at >= LONG).then_some(at..end));
         }
     }
@@ -142,13 +121,14 @@ fn passwords(text: &str, lower: &str, secrets: &mut Vec<Range<usize>>) {
     }
     for word in PASSWORDS {
         for at in find_all(lower, word) {
-            let behind = run(text, at + word.len(), |byte| matches!(byte, b'"' | b'\'' | b'\\' | b' '));
+            let behind =
+                run(text.as_bytes(), at + word.len(), |byte| matches!(byte, b'"' | b'\'' | b'\\' | b' '));
             let is_given = matches!(text.as_bytes().get(behind), Some(b':' | b'='));
             if !is_given {
                 continue;
             }
-            let start = run(text, behind + 1, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b' '));
-            let end = run(text, start, |byte| {
+            let start = run(text.as_bytes(), behind + 1, |byte| matches!(byte, b'"' | b'\'' | b'\\' | b' '));
+            let end = run(text.as_bytes(), start, |byte| {
                 !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'\\' | b',' | b';' | b'&')
             });
             secrets.extend((end > start).then_some(start..end));
@@ -179,7 +159,7 @@ fn random_words(text: &str, secrets: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while let Some(offset) = text.as_bytes()[at..].iter().position(|byte| is_base64(*byte)) {
         let start = at + offset;
-        let end = run(text, start, is_base64);
+        let end = run(text.as_bytes(), start, is_base64);
         at = end;
         let word = &text[start..end];
         if word.len() < LONG {

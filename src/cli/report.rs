@@ -47,7 +47,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     };
     let page = html::page(&report, &about);
     if is_stdout {
-        render::document_to_stdout(page.as_bytes())?;
+        render::to_stdout_as_is(|out| out.write_all(page.as_bytes()))?;
         return Ok(Outcome::Fine);
     }
     let name = escape::line(&arguments.out.display().to_string()).into_owned();

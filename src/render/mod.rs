@@ -76,28 +76,12 @@ pub fn clear_terminal() -> io::Result<()> {
     if io::IsTerminal::is_terminal(&stdout) { stdout.write_all(b"\x1b[H\x1b[2J\x1b[3J") } else { Ok(()) }
 }
 
-/// Writes a document to stdout as it is. A reader that has gone is no error.
-///
-/// # Errors
-/// If the output cannot be written for another reason.
-pub fn document_to_stdout(document: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(document).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
-}
-
 /// Writes to stdout. A reader that has gone is no error: whoever wanted the first lines has them.
 ///
 /// # Errors
 /// If the output cannot be written for another reason.
 pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
-    match write(&mut stdout).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
+    flushed(anstream::AutoStream::auto(io::stdout().lock()), write)
 }
 
 /// Writes to stdout what is for programs, byte for byte: nothing is taken out of it.
@@ -105,7 +89,10 @@ pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Re
 /// # Errors
 /// As [`to_stdout`].
 pub fn to_stdout_as_is(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut stdout = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    flushed(io::BufWriter::with_capacity(64 * 1024, io::stdout().lock()), write)
+}
+
+fn flushed<W: Write>(mut stdout: W, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,

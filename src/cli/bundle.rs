@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::folders::Folders;
+use super::output::Output;
 use super::{CliError, Common, Outcome, VERSION};
 use crate::bundle::check::{self, MAX_SIZE};
 use crate::bundle::clean::Text;
@@ -21,15 +22,6 @@ use crate::settings::Settings;
 const LIMIT: Duration = Duration::from_secs(4);
 /// The longest name of a node in a file's name.
 const MAX_NAME: usize = 63;
-
-/// How it is told what is in the bundle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One document
-    Json,
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::time::Duration;
 
 use super::folders::Folders;
+use super::output::Output;
 use super::{CliError, Common, Outcome};
 use crate::checks::examination::{Examined, Plan, examine};
 use crate::diagnosis::catalogue::Cause;
@@ -17,15 +18,6 @@ use crate::settings::signatures;
 const MOST: u64 = 64 << 20;
 /// How long a check may take.
 const LIMIT: Duration = Duration::from_secs(4);
-
-/// How the explanation is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One document
-    Json,
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

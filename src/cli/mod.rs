@@ -12,6 +12,7 @@ mod journal;
 mod man;
 mod metrics;
 mod one_call;
+mod output;
 mod replay;
 mod report;
 mod show;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::folders::Folders;
+use super::output::Output;
 use super::{CliError, Common, Outcome, one_call};
 use crate::checks::networks;
 use crate::node::Node;
@@ -17,15 +18,6 @@ use crate::settings::{Settings, signatures};
 
 /// How long the runtime's folders are looked for.
 const LIMIT: Duration = Duration::from_secs(4);
-
-/// How the replay is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One document
-    Json,
-}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

@@ -148,7 +148,8 @@ impl Recorder<'_> {
         if self.request.environment.command != Verb::Status {
             self.append(&Begin { schema: SCHEMA, event: "begin", identity: &self.identity });
         }
-        let findings = preflight::run(&self.node, &self.settings, &self.subject);
+        let looks = preflight::fitting(&self.settings, &self.subject);
+        let findings = preflight::run(&self.node, &self.subject, &looks);
         let denial = preflight::denial(&self.settings, &self.request.environment.command, &findings);
         let prepared = Prepared { denial, ..Prepared::of(&self.settings) };
         // If the call is not there any more, that is seen at the next message.
@@ -157,7 +158,7 @@ impl Recorder<'_> {
         // session of its own would do as well, but costs a group of the scheduler.
         let own = nix::unistd::Pid::from_raw(0);
         let _ = nix::unistd::setpgid(own, own);
-        preflight::complete(&self.node, &self.settings, &self.subject, findings)
+        preflight::complete(&self.node, &self.subject, &looks, findings)
     }
 
     /// What comes after it. Nothing, if the call itself is gone: the runtime has killed it, which a reader tells by the

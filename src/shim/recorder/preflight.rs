@@ -13,47 +13,48 @@ use crate::settings::{Mode, Settings};
 /// What these look at, no delegate changes: unless they decide about the call, it need not wait for them.
 const STEADY: [&str; 3] = ["plugin-binary", "config", "netns"];
 
-/// Runs those that the delegate has to wait for, one after the other.
-pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject) -> Vec<Finding> {
-    let looking = fitting(settings, subject).filter(|looking| !can_wait(looking));
-    looking.map(|(check, depth)| checks::run(check, node, subject, depth)).collect()
+/// A check, and how closely it looks.
+type Look = (&'static Check, Depth);
+
+/// Runs those of them that the delegate has to wait for, one after the other.
+pub(super) fn run(node: &Node, subject: &Subject, looks: &[Look]) -> Vec<Finding> {
+    let waited_for = looks.iter().filter(|look| !can_wait(look));
+    waited_for.map(|(check, depth)| checks::run(check, node, subject, *depth)).collect()
 }
 
 /// Runs the others, and gives the findings of all in the order of the table.
 pub(super) fn complete(
     node: &Node,
-    settings: &Settings,
     subject: &Subject,
-    before: Vec<Finding>,
+    looks: &[Look],
+    waited_for: Vec<Finding>,
 ) -> Vec<Finding> {
-    let mut before = before.into_iter();
-    let finding = |looking: (&'static Check, Depth)| {
-        if can_wait(&looking) {
-            Some(checks::run(looking.0, node, subject, looking.1))
-        } else {
-            before.next()
-        }
+    let mut waited_for = waited_for.into_iter();
+    let finding = |look: &Look| {
+        if can_wait(look) { Some(checks::run(look.0, node, subject, look.1)) } else { waited_for.next() }
     };
-    fitting(settings, subject).filter_map(finding).collect()
+    looks.iter().filter_map(finding).collect()
 }
 
-fn can_wait((check, depth): &(&'static Check, Depth)) -> bool {
+fn can_wait((check, depth): &Look) -> bool {
     *depth == Depth::Quick && STEADY.contains(&check.name)
 }
 
 /// What is known of them where they did not answer within `limit`.
 pub(super) fn late(settings: &Settings, subject: &Subject, limit: Duration) -> Vec<Finding> {
-    fitting(settings, subject).map(|(check, _)| checks::late(check, limit)).collect()
+    fitting(settings, subject).into_iter().map(|(check, _)| checks::late(check, limit)).collect()
 }
 
-fn fitting(settings: &Settings, subject: &Subject) -> impl Iterator<Item = (&'static Check, Depth)> {
+/// Those that fit the call.
+pub(super) fn fitting(settings: &Settings, subject: &Subject) -> Vec<Look> {
     let fitting = checks::TABLE.iter().filter(|check| (check.fits)(subject));
-    fitting.filter_map(|check| match settings.mode(check.name) {
+    let look = |check: &'static Check| match settings.mode(check.name) {
         Mode::Off => None,
         Mode::Warn => check.before.then_some((check, Depth::Quick)),
         // What decides about a call is looked at closely.
         Mode::Deny => Some((check, Depth::Full)),
-    })
+    };
+    fitting.filter_map(look).collect()
 }
 
 /// Whether a check that is set to deny refuses this ADD.
@@ -100,10 +101,11 @@ mod tests {
             (r#"{"checks":{"interface":"off"}}"#, &["bridge"]),
         ] {
             let settings = Settings::of_entry(Some(entry.as_bytes()));
-            let before = run(&node, &settings, &subject);
+            let looks = fitting(&settings, &subject);
+            let before = run(&node, &subject, &looks);
             assert_eq!(names(&before), waited_for, "{entry}");
-            let all = names(&complete(&node, &settings, &subject, before));
-            let wanted: Vec<&str> = fitting(&settings, &subject).map(|(check, _)| check.name).collect();
+            let all = names(&complete(&node, &subject, &looks, before));
+            let wanted: Vec<&str> = looks.iter().map(|(check, _)| check.name).collect();
             assert_eq!(all, wanted, "{entry}");
         }
     }

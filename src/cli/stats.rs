@@ -5,10 +5,13 @@ use std::time::SystemTime;
 
 use super::filter::Filter;
 use super::{CliError, Common, Outcome};
-use crate::journal::read::{self, Call};
+use crate::journal::head::Head;
+use crate::journal::read;
 use crate::journal::statistics::Sample;
+use crate::journal::stored::Stored;
 use crate::journal::summary::Summary;
 use crate::render::statistics::{self, By, View};
+use crate::render::time::Zone;
 use crate::render::{self, escape, list};
 
 /// How they are written.
@@ -37,20 +40,22 @@ pub(super) struct Arguments {
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
     let wanted = arguments.filter.wanted(SystemTime::now(), common.zone()).map_err(CliError::Usage)?;
     let mut summary = Summary::default();
-    let passed = read::for_each(&common.node(), common.sources()?, &wanted, |call| {
-        summary.add(&call, name(common, arguments.by, &call));
-        ControlFlow::Continue(())
-    })?;
-    let view = View {
-        by: arguments.by,
-        zone: common.zone(),
-        width: render::terminal_width(),
-        is_wide: arguments.output == Output::Wide,
+    let (zone, by) = (common.zone(), arguments.by);
+    let told = |call: &Head| {
+        let sample = Sample::of_head(call);
+        let name = name(zone, by, call, &sample);
+        Some((sample, name, Stored::of(call)))
     };
+    let passed =
+        read::map_each(&common.node(), common.sources()?, &wanted, told, |(sample, name, call), _| {
+            summary.add(&sample, name, call);
+            ControlFlow::Continue(())
+        })?;
+    let view = View { by, zone, width: render::terminal_width(), is_wide: arguments.output == Output::Wide };
     render::to_stdout(|out| match arguments.output {
         Output::Table | Output::Wide => statistics::whole(out, &summary, view),
         Output::Json => {
-            let document = statistics::json(&summary, arguments.by, passed.broken);
+            let document = statistics::json(&summary, by, passed.broken);
             writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&document)?))
         }
     })?;
@@ -62,16 +67,11 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
 }
 
 /// The name of the group that a call belongs to.
-fn name(common: &Common, by: By, of: &Call) -> Option<Vec<String>> {
-    let text = |field: &str| of.text(field).to_owned();
+fn name(zone: Zone, by: By, of: &Head, sample: &Sample) -> Option<Vec<String>> {
     match by {
-        By::Plugin => Some(vec![text("plugin"), text("command")]),
-        By::Pod => Some(vec![list::pod_or_container(
-            of.text("pod_namespace"),
-            of.text("pod_name"),
-            of.text("container_id"),
-        )]),
-        By::Cause => Sample::of(of).cause.map(|cause| vec![cause.to_owned()]),
-        By::Hour => Some(vec![common.zone().hour(of.text("time"))]),
+        By::Plugin => Some(vec![of.plugin.to_string(), of.command.to_string()]),
+        By::Pod => Some(vec![list::subject(of)]),
+        By::Cause => sample.cause.as_deref().map(|cause| vec![cause.to_owned()]),
+        By::Hour => Some(vec![zone.hour(&of.time)]),
     }
 }

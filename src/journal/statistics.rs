@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::head::{self, Head};
 use super::read::Call;
+use super::stored::Stored;
 
 /// How far a percentile may be from the exact one, as a part of it. The largest and the smallest are exact.
 pub const ERROR: f64 = 0.01;
@@ -16,15 +18,15 @@ const MOST: f64 = 366.0 * 24.0 * 3600.0 * 1e3;
 
 /// What statistics need to know of a call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample<'a> {
+pub struct Sample {
     /// When it began, RFC 3339 in UTC.
-    pub time: &'a str,
+    pub time: Box<str>,
     /// How long it took, in milliseconds; `None` where its end is not recorded.
     pub took: Option<f64>,
     /// What became of it.
     pub ended: Ended,
     /// Why it failed, or why its network is suspect. Where no cause is recorded, what became of it: `killed`, `unfinished`.
-    pub cause: Option<&'a str>,
+    pub cause: Option<Box<str>>,
 }
 
 /// What became of a call.
@@ -40,22 +42,33 @@ pub enum Ended {
     NotYet,
 }
 
-impl<'a> Sample<'a> {
+impl Sample {
+    /// Of a call of which only the head was read.
+    #[must_use]
+    pub fn of_head(call: &Head) -> Sample {
+        Sample::new(&call.outcome, &call.cause, &call.time, call.duration_ms)
+    }
+
     /// Of a call.
     #[must_use]
-    pub fn of(call: &'a Call) -> Sample<'a> {
+    pub fn of(call: &Call) -> Sample {
+        let took = call.record["duration_ms"].as_f64();
+        Sample::new(&call.outcome, call.text("cause"), call.text("time"), took)
+    }
+
+    fn new(outcome: &str, cause: &str, time: &str, took: Option<f64>) -> Sample {
         let ended = match () {
-            () if call.outcome == "running" => Ended::NotYet,
-            () if call.has_failed() => Ended::Failed,
-            () if call.is_suspect() => Ended::Suspect,
+            () if outcome == "running" => Ended::NotYet,
+            () if head::has_failed(outcome) => Ended::Failed,
+            () if head::is_suspect(outcome, cause) => Ended::Suspect,
             () => Ended::Well,
         };
-        let cause = match (ended, call.text("cause")) {
-            (Ended::Failed, "") => Some(call.outcome.as_str()),
-            (Ended::Failed | Ended::Suspect, cause) => Some(cause),
+        let cause = match (ended, cause) {
+            (Ended::Failed, "") => Some(outcome.into()),
+            (Ended::Failed | Ended::Suspect, cause) => Some(cause.into()),
             (Ended::Well | Ended::NotYet, _) => None,
         };
-        Sample { time: call.text("time"), took: call.record["duration_ms"].as_f64(), ended, cause }
+        Sample { time: time.into(), took, ended, cause }
     }
 }
 
@@ -96,11 +109,11 @@ impl Group {
         if let Some(took) = sample.took {
             self.durations.add(took);
         }
-        if !sample.time.is_empty() && (self.first.is_empty() || sample.time < self.first.as_str()) {
-            sample.time.clone_into(&mut self.first);
+        if !sample.time.is_empty() && (self.first.is_empty() || *sample.time < *self.first) {
+            self.first = sample.time.to_string();
         }
-        if sample.time > self.last.as_str() {
-            sample.time.clone_into(&mut self.last);
+        if *sample.time > *self.last {
+            self.last = sample.time.to_string();
         }
     }
 
@@ -246,7 +259,8 @@ impl<K: Ord> Groups<K> {
 /// The calls that took longest.
 #[derive(Debug, Clone)]
 pub struct Slowest {
-    calls: Vec<Call>,
+    /// Each with how long it took, in milliseconds.
+    calls: Vec<(f64, Stored)>,
     most: usize,
 }
 
@@ -258,20 +272,18 @@ impl Slowest {
     }
 
     /// Keeps the call if it is one of them. Of those that took equally long, the earlier ones stay.
-    pub fn add(&mut self, call: &Call) {
-        let took = |call: &Call| call.record["duration_ms"].as_f64();
-        let Some(this) = took(call) else { return };
-        let position = self.calls.partition_point(|other| took(other).is_some_and(|other| other >= this));
+    pub fn add(&mut self, took: Option<f64>, call: Stored) {
+        let Some(took) = took else { return };
+        let position = self.calls.partition_point(|(other, _)| *other >= took);
         if position < self.most {
-            self.calls.insert(position, call.clone());
+            self.calls.insert(position, (took, call));
             self.calls.truncate(self.most);
         }
     }
 
     /// They, the slowest first.
-    #[must_use]
-    pub fn calls(&self) -> &[Call] {
-        &self.calls
+    pub fn calls(&self) -> impl Iterator<Item = &Stored> {
+        self.calls.iter().map(|(_, call)| call)
     }
 }
 

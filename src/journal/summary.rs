@@ -1,7 +1,7 @@
 //! A summary of calls: all of them, in groups, by cause, and the slowest. Pure.
 
-use super::read::Call;
 use super::statistics::{Ended, Group, Groups, Sample, Slowest};
+use super::stored::Stored;
 
 /// The most groups that are told apart: Pods come and go.
 const MOST_GROUPS: usize = 10_000;
@@ -36,18 +36,17 @@ impl Default for Summary {
 
 impl Summary {
     /// Counts a call in the group of this name; without one, in no group.
-    pub fn add(&mut self, call: &Call, name: Option<Vec<String>>) {
-        let sample = Sample::of(call);
-        self.all.add(&sample);
+    pub fn add(&mut self, sample: &Sample, name: Option<Vec<String>>, call: Stored) {
+        self.all.add(sample);
         if let Some(name) = name {
-            self.groups.add(name, &sample);
+            self.groups.add(name, sample);
         }
-        if let Some(cause) = sample.cause {
-            self.causes.add(cause.to_owned(), &sample);
+        if let Some(cause) = &sample.cause {
+            self.causes.add(cause.to_string(), sample);
         }
         // What runs has not taken its time yet.
         if sample.ended != Ended::NotYet {
-            self.slowest.add(call);
+            self.slowest.add(sample.took, call);
         }
     }
 }
@@ -55,6 +54,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::read::Call;
     use serde_json::json;
 
     #[test]
@@ -62,9 +62,11 @@ mod tests {
         let mut summary = Summary::default();
         let calls = [("a", "ok", None), ("a", "failed", Some("unknown")), ("b", "killed", None)];
         for (plugin, outcome, cause) in calls {
-            let record = json!({"plugin": plugin, "cause": cause, "time": "t", "duration_ms": 1.0});
+            let record =
+                json!({"id": "i", "plugin": plugin, "cause": cause, "time": "t", "duration_ms": 1.0});
             let call = Call { record, outcome: outcome.to_owned(), stalls: Vec::new() };
-            summary.add(&call, (plugin == "a").then(|| vec![plugin.to_owned()]));
+            let name = (plugin == "a").then(|| vec![plugin.to_owned()]);
+            summary.add(&Sample::of(&call), name, Stored::of_call(&call));
         }
         let groups: Vec<_> =
             summary.groups.iter().map(|(name, group)| (name.join("/"), group.calls)).collect();
@@ -74,6 +76,6 @@ mod tests {
             (summary.all.calls, groups, causes),
             (3, vec![("a".to_owned(), 2)], vec![("killed", 1), ("unknown", 1)])
         );
-        assert_eq!(summary.slowest.calls().len(), 3);
+        assert_eq!(summary.slowest.calls().count(), 3);
     }
 }

@@ -86,7 +86,7 @@ impl Counters {
         if let Some(overhead) = call.record["overhead_ms"].as_f64() {
             self.overhead.add(overhead, &OVERHEAD_BOUNDS);
         }
-        let cause = sample.cause.unwrap_or_default();
+        let cause = sample.cause.as_deref().unwrap_or_default();
         match sample.ended {
             Ended::Well => verb.last_success = verb.last_success.max(ended_at(&sample)),
             Ended::Failed => *entry(&mut plugin.failures, cause, MOST_CAUSES) += 1,
@@ -110,7 +110,7 @@ fn known(words: &[&str], word: &str) -> String {
 
 /// When a call ended, in microseconds since 1970.
 fn ended_at(sample: &Sample) -> Option<u64> {
-    let began = clock::parse_rfc3339(sample.time)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let began = clock::parse_rfc3339(&sample.time)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let took = Duration::try_from_secs_f64(sample.took.unwrap_or_default() / 1e3).unwrap_or_default();
     u64::try_from((began + took).as_micros()).ok()
 }

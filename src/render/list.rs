@@ -160,16 +160,11 @@ fn short_id(id: &str) -> &str {
     id.get(id.len().saturating_sub(LENGTH)..).unwrap_or(id)
 }
 
-/// The Pod of a call, or its container.
-pub(super) fn subject(call: &Head) -> String {
-    pod_or_container(&call.pod_namespace, &call.pod_name, &call.container_id)
-}
-
 /// The Pod; where the runtime names none, the container.
 #[must_use]
-pub fn pod_or_container(pod_namespace: &str, pod_name: &str, container_id: &str) -> String {
-    match (pod_namespace, pod_name) {
-        ("", "") => container_id.chars().take(32).collect(),
+pub fn subject(call: &Head) -> String {
+    match (call.pod_namespace.as_ref(), call.pod_name.as_ref()) {
+        ("", "") => call.container_id.chars().take(32).collect(),
         ("", name) => name.to_owned(),
         (namespace, name) => format!("{namespace}/{name}"),
     }

@@ -89,7 +89,7 @@ pub fn whole(out: &mut dyn Write, summary: &Summary, view: View) -> io::Result<(
         bars(out, &summary.all.durations)?;
         heading(out, "slowest calls")?;
         let form = if view.is_wide { Form::Wide } else { Form::Table };
-        let calls: Vec<Stored> = summary.slowest.calls().iter().filter_map(Stored::of_call).collect();
+        let calls: Vec<Stored> = summary.slowest.calls().cloned().collect();
         List::new(form, view.zone, width, false).write(out, &calls)?;
     }
     Ok(())
@@ -267,7 +267,7 @@ pub fn json(summary: &Summary, by: By, broken: usize) -> Value {
         })
     });
     document.insert("causes".to_owned(), causes.collect());
-    document.insert("slowest".to_owned(), summary.slowest.calls().iter().map(slow).collect());
+    document.insert("slowest".to_owned(), summary.slowest.calls().map(|call| slow(&call.call())).collect());
     Value::Object(document)
 }
 

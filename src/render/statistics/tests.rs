@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::journal::statistics::Sample;
 
 /// Twelve calls in two hours: ADDs that go well, one that fails, a DEL that is killed, one that is suspect, one that runs.
 fn summary(by: By) -> Summary {
@@ -14,15 +15,11 @@ fn summary(by: By) -> Summary {
         let call = Call { record, outcome: outcome.to_owned(), stalls: Vec::new() };
         let name = match by {
             By::Plugin => Some(vec!["bridge".to_owned(), command.to_owned()]),
-            By::Pod => Some(vec![crate::render::list::pod_or_container(
-                call.text("pod_namespace"),
-                call.text("pod_name"),
-                call.text("container_id"),
-            )]),
+            By::Pod => Some(vec![crate::render::list::subject(&Stored::of_call(&call).head())]),
             By::Cause => cause.map(|cause| vec![cause.to_owned()]),
             By::Hour => Some(vec![Zone::Utc.hour(call.text("time"))]),
         };
-        summary.add(&call, name);
+        summary.add(&Sample::of(&call), name, Stored::of_call(&call));
     };
     for number in 0..8 {
         add(number, "ADD", "ok", None, Some(20.0 + f64::from(number)));

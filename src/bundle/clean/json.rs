@@ -1,5 +1,7 @@
 //! Documents: what stands under a key that is known to be harmless stays, as far as its text is; everything else is hidden.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::keys::{CNI_ARGS, ENVIRONMENT, NESTED, NETWORK, OF_NAMES, RECORD_TEXTS};
@@ -260,20 +262,7 @@ fn differences(before: &Value, after: &Value, place: &str, found: &mut Vec<Hidde
 
 /// Base64 with padding (RFC 4648).
 fn encoded(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte))
-            << (8 * (3 - three.len()));
-        for digit in 0..4 {
-            text.push(if digit > three.len() {
-                '='
-            } else {
-                char::from(DIGITS[bits >> (18 - 6 * digit) & 63])
-            });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn looking_changes_nothing_of_the_node() {
     let state = "ip -o link; ip -o address; ip route show table all; ip rule; nft list ruleset; cat /proc/net/ip_tables_names /proc/modules; \
         find /etc/cni /var/lib/cni /var/log/cniscope /run /opt/cni -not -path '/run/layers*' | sort";
     let before = world.sh(&format!("{{ {state}; }} 2>&1 | sed 's/ [0-9]*sec//g'"));
-    assert_eq!(world.cli(&["bundle", "-O", "/tmp/none/../b.tar.gz"]).status, 2, "a folder that is not there");
+    assert_eq!(world.cli(&["bundle", "-O", "/run/none/../b.tar.gz"]).status, 2, "a folder that is not there");
     let ran = world.cli(&["bundle", "-O", "/var/b.tar.gz"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(world.sh(&format!("{{ {state}; }} 2>&1 | sed 's/ [0-9]*sec//g'")), before);

@@ -186,7 +186,9 @@ enum Sensitivity {
 /// A key in lower case, letters and digits alone: `apiKey`, `api_key` and `API-KEY` are one.
 fn normal(key: &str) -> String {
     let mut normal = String::with_capacity(key.len());
-    normal.extend(key.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()));
+    normal.extend(
+        key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase())),
+    );
     normal
 }
 

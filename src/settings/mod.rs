@@ -20,7 +20,7 @@ pub mod signatures;
 pub use layer::{KEYS, VERBS};
 
 /// What a failing check does to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// The check is not run.
     Off,
@@ -31,7 +31,7 @@ pub enum Mode {
 }
 
 /// Which calls the journal holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recording {
     /// All.
     All,
@@ -42,7 +42,7 @@ pub enum Recording {
 }
 
 /// Where and how the journal is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JournalSettings {
     /// Its folder.
     pub dir: PathBuf,
@@ -59,11 +59,11 @@ pub struct JournalSettings {
 }
 
 /// Deadlines by verb, where the built-in ones (see [`Settings::deadline`]) are not wanted. Zero is none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Deadlines(BTreeMap<String, Duration>);
 
 /// The settings of one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// `deadlineSeconds`.
     pub deadlines: Deadlines,

@@ -61,6 +61,8 @@ pub fn run(started: Instant) -> u8 {
         return refuse_at_once(&forwarder::forward(&environment, &stdin));
     }
     let request = Request::new(started, environment, stdin);
+    // Both sides need it.
+    let _ = request.caller();
     match Helper::fork() {
         Side::Helper(socket) => recorder::run(&request, socket),
         Side::Caller(helper) => call(&request, helper),
@@ -71,7 +73,6 @@ pub fn run(started: Instant) -> u8 {
 fn call(request: &Request, helper: Helper) -> u8 {
     // While the helper is at work.
     let stage = delegate::prepare();
-    let _ = request.caller();
     let (prepared, is_late) = match helper.receive(Instant::now() + BEFORE_DELEGATE) {
         Some(ToCaller::Prepared(prepared)) => (prepared, false),
         // What can be told without looking at a file.

@@ -1,8 +1,9 @@
 //! What the runtime asks for, read once.
 
 use std::cell::OnceCell;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
@@ -97,8 +98,9 @@ impl Request {
         if self.folders.is_empty() {
             return Err(Refusal::no_cni_path(self));
         }
-        self.plugin_path = find(&self.folders, &self.plugin).ok_or_else(|| Refusal::not_found(self))?;
-        if is_this_program(&self.plugin_path) {
+        let (path, metadata) = find(&self.folders, &self.plugin).ok_or_else(|| Refusal::not_found(self))?;
+        self.plugin_path = path;
+        if is_this_program(&metadata) {
             return Err(Refusal::wraps_itself(self));
         }
         Ok(())
@@ -143,19 +145,17 @@ impl Wrapped {
 }
 
 /// The plugin's path, as libcni finds it: the first regular file of its name.
-pub(super) fn find(folders: &[PathBuf], plugin: &str) -> Option<PathBuf> {
-    let candidates = folders.iter().map(|folder| path::join(folder, plugin.as_ref()));
-    candidates
-        .into_iter()
-        .find(|candidate| std::fs::metadata(candidate).is_ok_and(|metadata| metadata.is_file()))
+fn find(folders: &[PathBuf], plugin: &str) -> Option<(PathBuf, Metadata)> {
+    folders.iter().find_map(|folder| {
+        let path = path::join(folder, plugin.as_ref());
+        let metadata = std::fs::metadata(&path).ok().filter(Metadata::is_file)?;
+        Some((path, metadata))
+    })
 }
 
-/// Whether the path leads to this very program, under whatever name.
-pub(super) fn is_this_program(path: &Path) -> bool {
-    let (Ok(own), Ok(other)) = (std::fs::metadata("/proc/self/exe"), std::fs::metadata(path)) else {
-        return false;
-    };
-    own.dev() == other.dev() && own.ino() == other.ino()
+/// Whether a file is this very program, under whatever name.
+fn is_this_program(file: &Metadata) -> bool {
+    std::fs::metadata("/proc/self/exe").is_ok_and(|own| own.dev() == file.dev() && own.ino() == file.ino())
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let link = folder.path().join("calico");
         std::os::unix::fs::symlink(own, &link).unwrap();
-        assert!(is_this_program(&link));
-        assert!(!is_this_program(Path::new("/bin/sh")));
+        assert!(is_this_program(&std::fs::metadata(&link).unwrap()));
+        assert!(!is_this_program(&std::fs::metadata("/bin/sh").unwrap()));
     }
 }

@@ -46,7 +46,7 @@ bench: setup-bench build ## what a call costs, and a large journal, side by side
 
 hot: setup-hot ## scripts/hot.ld, the order of the code in the binary, from calls that valgrind watches (root)
 	@mkdir -p target/bench && gcc -O2 -Wall -Werror -static -o target/bench/noop benches/noop.c
-	@RUSTFLAGS='$(STATIC)' CARGO_PROFILE_RELEASE_STRIP=none \
+	@RUSTFLAGS='$(STATIC) -C strip=none' \
 		$(CARGO) build --quiet --release --locked --target $(TARGET) --target-dir target/hot
 	@scripts/hot target/hot/$(TARGET)/release/cniscope target/bench/noop
 

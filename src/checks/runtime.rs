@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::{Node, clock};
-use folders::{Configured, RUNTIMES, Runtime};
+use folders::{Configured, Runtime};
 
 /// What is known of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn fits(_: &Subject) -> bool {
 /// Looks at the first runtime that has a socket on this node.
 #[must_use]
 pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
-    match RUNTIMES.iter().find(|runtime| runtime.has_socket(node)) {
+    match folders::running(node) {
         Some(runtime) => judge(runtime, &facts(node, runtime)),
         None => Finding::skipped("neither containerd nor CRI-O has a socket on this node"),
     }
@@ -121,6 +121,7 @@ fn verdict(runtime: &Runtime, facts: &Facts) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use super::folders::RUNTIMES;
     use super::*;
     use crate::diagnosis::finding::Status;
     use serde_json::json;

@@ -24,6 +24,7 @@ impl Folders {
     pub(super) fn on(&self, node: &Node, limit: Duration) -> (PathBuf, Vec<PathBuf>) {
         let of = node.clone();
         let in_use = bounded::run(limit, move || folders::in_use(&of)).unwrap_or_else(folders::usual);
-        (self.conf_dir.clone().unwrap_or(in_use.0), self.cni_path.as_deref().map_or(in_use.1, path::folders))
+        let bin_dirs = self.cni_path.as_deref().map_or(in_use.bin_dirs, path::folders);
+        (self.conf_dir.clone().unwrap_or(in_use.conf_dir), bin_dirs)
     }
 }

@@ -120,19 +120,28 @@ impl<'a> Entry<'a> {
         member.key.start..end
     }
 
-    /// The changes that wrap the entry. `named` says that it came from a single-plugin `.conf`, whose errors carry the
-    /// network's name. `None` where it has no `type` that is a string, or is wrapped already.
+    /// The changes that wrap the entry. `None` where it has no `type` that is a string, or is wrapped already.
     #[must_use]
-    pub fn wrapped(&self, named: bool) -> Option<Vec<Edit>> {
+    pub fn wrapped(&self, told: Told) -> Option<Vec<Edit>> {
         let kind = self.last("type")?;
         if kind.string(self.document)? == NAME {
             return None;
         }
         let literal = String::from_utf8_lossy(self.bytes(kind));
-        let named = if named { r#", "named": true"# } else { "" };
-        let with = format!(r#""{NAME}", "{NAME}": {{"wraps": {literal}{named}}}"#);
+        let named = if told.named { r#", "named": true"# } else { "" };
+        let verify = if told.verify { "" } else { r#", "verify": false"# };
+        let with = format!(r#""{NAME}", "{NAME}": {{"wraps": {literal}{named}{verify}}}"#);
         Some(vec![Edit { range: kind.value.clone(), with: with.into_bytes() }])
     }
+}
+
+/// What a wrapped entry is told beside the plugin that it wraps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// It came from a single-plugin `.conf`, whose errors carry the network's name.
+    pub named: bool,
+    /// After a good ADD it looks whether the network is there.
+    pub verify: bool,
 }
 
 /// One change of a document: the bytes at `range` become `with`.
@@ -176,7 +185,7 @@ mod tests {
 
     fn wrap(document: &str, named: bool) -> Option<String> {
         let entry = Entry::read(document.as_bytes()).unwrap();
-        let bytes = apply(document.as_bytes(), &entry.wrapped(named)?);
+        let bytes = apply(document.as_bytes(), &entry.wrapped(Told { named, verify: true })?);
         Some(String::from_utf8(bytes).unwrap())
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::edited_by_others;
-use crate::cni::entry::{self, Entry};
+use crate::cni::entry::{self, Entry, Told};
 use crate::cni::json::{self, SyntaxError};
 use crate::cni::path;
 
@@ -109,14 +109,18 @@ pub fn wrap(document: &[u8], which: Which) -> Result<Vec<u8>, ConflistError> {
     let configuration = Configuration::read(document)?;
     let plugins = configuration.plugins()?;
     refuse_same_types(&plugins)?;
+    let is_wanted = |position: usize, plugin: &Plugin<'_>| {
+        position == 0
+            || plugin.is_wrapped
+            || which == Which::All && edited_by_others::find(&plugin.kind).is_none()
+    };
+    let wanted = plugins.iter().enumerate().filter(|(position, plugin)| is_wanted(*position, plugin));
+    let wanted: Vec<_> = wanted.map(|(_, plugin)| plugin).collect();
     let mut edits = Vec::new();
-    for (position, plugin) in plugins.iter().enumerate() {
-        let is_wanted =
-            position == 0 || which == Which::All && edited_by_others::find(&plugin.kind).is_none();
-        if is_wanted && !plugin.is_wrapped {
-            let named = configuration.names(plugin.entry);
-            edits.extend(plugin.entry.wrapped(named).unwrap_or_default());
-        }
+    for (index, plugin) in wanted.iter().enumerate() {
+        // One look at the network is enough: when all of it is there.
+        let told = Told { named: configuration.names(plugin.entry), verify: index + 1 == wanted.len() };
+        edits.extend(plugin.entry.wrapped(told).unwrap_or_default());
     }
     Ok(entry::apply(document, &edits))
 }

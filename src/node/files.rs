@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -171,6 +171,29 @@ impl Node {
         Ok(listing)
     }
 
+    /// The path by which this process reaches one of the node's: links are resolved as on the node, below its root. What is
+    /// not there yet stands where it would be made.
+    #[must_use]
+    pub fn reached(&self, path: &Path) -> PathBuf {
+        let resolved = |path: &Path| {
+            let fd = self.open(path, OFlag::O_PATH).ok()?;
+            std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
+        };
+        let mut there = path.to_owned();
+        let mut missing = Vec::new();
+        loop {
+            if let Some(mut reached) = resolved(&there) {
+                reached.extend(missing.iter().rev());
+                return reached;
+            }
+            let Some(name) = there.file_name().map(ToOwned::to_owned) else {
+                return self.root.join(path.strip_prefix("/").unwrap_or(path));
+            };
+            missing.push(name);
+            there.pop();
+        }
+    }
+
     /// Whether two paths lead to the same file.
     #[must_use]
     pub fn is_same_file(&self, one: &Path, other: &Path) -> bool {
@@ -310,6 +333,22 @@ mod tests {
         assert_eq!(node.link_target(Path::new("/absolute")), Some(PathBuf::from("/etc/file")));
         assert_eq!(node.link_target(Path::new("/etc/file")), None);
         assert!(node.is_same_file(Path::new("/absolute"), Path::new("/etc/file")));
+    }
+
+    #[test]
+    fn a_path_is_reached_through_links_of_the_node() {
+        let (folder, node) = node();
+        let root = folder.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("/etc", folder.path().join("link")).unwrap();
+        for (path, reached) in [
+            ("/etc/file", "etc/file"),
+            ("/link/file", "etc/file"),
+            ("/link/new/file", "etc/new/file"),
+            ("/none/file", "none/file"),
+            ("/", ""),
+        ] {
+            assert_eq!(node.reached(Path::new(path)), root.join(reached), "{path}");
+        }
     }
 
     #[test]

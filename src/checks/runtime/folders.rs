@@ -19,6 +19,9 @@ pub(super) struct Runtime {
     bin_dirs: &'static [&'static str],
 }
 
+/// k3s' containerd and RKE2's have the same.
+const K3S_SOCKET: &str = "/run/k3s/containerd/containerd.sock";
+
 const CONTAINERD: Runtime = Runtime {
     name: "containerd",
     processes: &["containerd"],
@@ -30,15 +33,23 @@ const CONTAINERD: Runtime = Runtime {
 };
 
 /// The runtimes of Kubernetes.
-pub(super) const RUNTIMES: [Runtime; 3] = [
+pub(super) const RUNTIMES: [Runtime; 4] = [
     CONTAINERD,
     Runtime {
         name: "k3s' containerd",
-        socket: "/run/k3s/containerd/containerd.sock",
+        socket: K3S_SOCKET,
         config: "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
         drop_ins: &[],
         conf_dir: "/var/lib/rancher/k3s/agent/etc/cni/net.d",
-        bin_dirs: &["/var/lib/rancher/k3s/data/current/bin"],
+        // The first since k3s 1.31.
+        bin_dirs: &["/var/lib/rancher/k3s/data/cni", "/var/lib/rancher/k3s/data/current/bin"],
+        ..CONTAINERD
+    },
+    Runtime {
+        name: "RKE2's containerd",
+        socket: K3S_SOCKET,
+        config: "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+        drop_ins: &[],
         ..CONTAINERD
     },
     Runtime {
@@ -73,37 +84,63 @@ struct Folders {
     bin_dirs: Vec<PathBuf>,
 }
 
+/// What a node uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// The runtime, if one of Kubernetes is there.
+    pub runtime: Option<&'static str>,
+    /// The folder of network configurations.
+    pub conf_dir: PathBuf,
+    /// Those of plugins.
+    pub bin_dirs: Vec<PathBuf>,
+}
+
 /// The folder of network configurations and those of plugins that this node's runtime uses. Where none of Kubernetes runs,
 /// plugins are also looked for where others look.
 #[must_use]
-pub fn in_use(node: &Node) -> (PathBuf, Vec<PathBuf>) {
+pub fn in_use(node: &Node) -> InUse {
     let of = |runtime: &Runtime| {
         let Configured { conf_dir, bin_dirs, .. } = runtime.configured(node);
-        (conf_dir, bin_dirs)
+        InUse { runtime: Some(runtime.name), conf_dir, bin_dirs }
     };
-    if let Some(running) = RUNTIMES.iter().find(|runtime| runtime.has_socket(node)) {
+    if let Some(running) = running(node) {
         return of(running);
     }
     let has_config = |runtime: &&Runtime| node.metadata(Path::new(runtime.config)).is_ok();
     let Some(stopped) = RUNTIMES.iter().find(has_config) else { return usual() };
-    let (conf_dir, mut bin_dirs) = of(stopped);
-    for folder in usual().1 {
-        if !bin_dirs.contains(&folder) {
-            bin_dirs.push(folder);
+    let mut in_use = of(stopped);
+    for folder in usual().bin_dirs {
+        if !in_use.bin_dirs.contains(&folder) {
+            in_use.bin_dirs.push(folder);
         }
     }
-    (conf_dir, bin_dirs)
+    in_use
 }
 
 /// The folders where nothing tells which ones are used.
 #[must_use]
-pub fn usual() -> (PathBuf, Vec<PathBuf>) {
-    (PathBuf::from(CONTAINERD.conf_dir), USUAL_BIN_DIRS.map(PathBuf::from).to_vec())
+pub fn usual() -> InUse {
+    InUse {
+        runtime: None,
+        conf_dir: PathBuf::from(CONTAINERD.conf_dir),
+        bin_dirs: USUAL_BIN_DIRS.map(PathBuf::from).to_vec(),
+    }
+}
+
+/// The runtime that has a socket on this node. Of several it is the one that nothing but a cluster needs: containerd may be
+/// there for Docker.
+pub(super) fn running(node: &Node) -> Option<&'static Runtime> {
+    let mut there: Vec<_> = RUNTIMES.iter().filter(|runtime| runtime.has_socket(node)).collect();
+    there.sort_by_key(|runtime| runtime.socket == CONTAINERD.socket);
+    there.first().copied()
 }
 
 impl Runtime {
-    pub(super) fn has_socket(&self, node: &Node) -> bool {
-        node.metadata(Path::new(self.socket)).is_ok()
+    fn has_socket(&self, node: &Node) -> bool {
+        let is_there = |path| node.metadata(Path::new(path)).is_ok();
+        let of_others = || RUNTIMES.iter().filter(|one| one.socket == self.socket && one.name != self.name);
+        // Of those with one socket it is the one that is configured.
+        is_there(self.socket) && (is_there(self.config) || !of_others().any(|other| is_there(other.config)))
     }
 
     pub(super) fn configured(&self, node: &Node) -> Configured {
@@ -244,25 +281,28 @@ mod tests {
             std::fs::write(path, content).unwrap();
         };
         let used = || {
-            let (conf_dir, bin_dirs) = in_use(&Node::at(root.path()));
-            format!("{} {bin_dirs:?}", conf_dir.display())
+            let InUse { runtime, conf_dir, bin_dirs } = in_use(&Node::at(root.path()));
+            format!("{} {} {bin_dirs:?}", runtime.unwrap_or("none:"), conf_dir.display())
         };
         assert_eq!(
             used(),
-            r#"/etc/cni/net.d ["/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni", "/usr/lib/cni"]"#
+            r#"none: /etc/cni/net.d ["/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni", "/usr/lib/cni"]"#
         );
         put("etc/crio/crio.conf", "[crio.network]\nplugin_dirs = [\"/c\", \"/usr/lib/cni\"]\n");
         assert_eq!(
             used(),
-            r#"/etc/cni/net.d ["/c", "/usr/lib/cni", "/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni"]"#,
+            r#"CRI-O /etc/cni/net.d ["/c", "/usr/lib/cni", "/opt/cni/bin", "/usr/local/libexec/cni", "/usr/libexec/cni", "/usr/local/lib/cni"]"#,
             "it may be that it is not used at all"
         );
         put("run/crio/crio.sock", "");
-        assert_eq!(used(), r#"/etc/cni/net.d ["/c", "/usr/lib/cni"]"#);
+        put("run/containerd/containerd.sock", "");
+        assert_eq!(used(), r#"CRI-O /etc/cni/net.d ["/c", "/usr/lib/cni"]"#, "containerd may be Docker's");
         put("run/k3s/containerd/containerd.sock", "");
         assert_eq!(
             used(),
-            r#"/var/lib/rancher/k3s/agent/etc/cni/net.d ["/var/lib/rancher/k3s/data/current/bin"]"#
+            r#"k3s' containerd /var/lib/rancher/k3s/agent/etc/cni/net.d ["/var/lib/rancher/k3s/data/cni", "/var/lib/rancher/k3s/data/current/bin"]"#
         );
+        put("var/lib/rancher/rke2/agent/etc/containerd/config.toml", "version = 2\n");
+        assert_eq!(used(), r#"RKE2's containerd /etc/cni/net.d ["/opt/cni/bin"]"#);
     }
 }

@@ -21,7 +21,7 @@ fn every_entry_is_wrapped_and_no_other_byte_changes() {
             "\n{ \"name\":\"n\",\t\"plugins\" : [ {\"mtu\": 1.0, \"type\" : \"bridge\" } ,{\"type\":\"portmap\",\"n\":12345678901234567890}] , \"cniVersion\":\"1.0.0\"}\r\n",
             Which::All
         ),
-        "\n{ \"name\":\"n\",\t\"plugins\" : [ {\"mtu\": 1.0, \"type\" : \"cniscope\", \"cniscope\": {\"wraps\": \"bridge\"} } ,{\"type\":\"cniscope\", \"cniscope\": {\"wraps\": \"portmap\"},\"n\":12345678901234567890}] , \"cniVersion\":\"1.0.0\"}\r\n"
+        "\n{ \"name\":\"n\",\t\"plugins\" : [ {\"mtu\": 1.0, \"type\" : \"cniscope\", \"cniscope\": {\"wraps\": \"bridge\", \"verify\": false} } ,{\"type\":\"cniscope\", \"cniscope\": {\"wraps\": \"portmap\"},\"n\":12345678901234567890}] , \"cniVersion\":\"1.0.0\"}\r\n"
     );
 }
 
@@ -30,6 +30,25 @@ fn the_head_alone_is_wrapped_where_that_is_wanted() {
     assert_eq!(
         wrapped(r#"{"plugins":[{"type":"bridge"},{"type":"portmap"}]}"#, Which::Head),
         r#"{"plugins":[{"type":"cniscope", "cniscope": {"wraps": "bridge"}},{"type":"portmap"}]}"#
+    );
+}
+
+#[test]
+fn the_last_entry_alone_looks_at_the_network() {
+    assert_eq!(
+        wrapped(
+            r#"{"plugins":[{"name":"n","type":"a"},{"type":"b"},{"type":"istio-cni"}],"name":"n"}"#,
+            Which::All
+        ),
+        r#"{"plugins":[{"name":"n","type":"cniscope", "cniscope": {"wraps": "a", "named": true, "verify": false}},{"type":"cniscope", "cniscope": {"wraps": "b"}},{"type":"istio-cni"}],"name":"n"}"#
+    );
+    assert_eq!(
+        text(wrap(
+            br#"{"plugins":[{"type":"a"},{"type":"cniscope","cniscope":{"wraps":"b"}}]}"#,
+            Which::Head
+        ))
+        .unwrap(),
+        r#"{"plugins":[{"type":"cniscope", "cniscope": {"wraps": "a", "verify": false}},{"type":"cniscope","cniscope":{"wraps":"b"}}]}"#
     );
 }
 
@@ -43,7 +62,7 @@ fn an_entry_that_another_installer_edits_stays() {
                 Which::All
             ),
             format!(
-                r#"{{"plugins":[{{"type":"cniscope", "cniscope": {{"wraps": "a"}}}},{{"type":"{kind}"}},{{"type":"cniscope", "cniscope": {{"wraps": "b"}}}}]}}"#
+                r#"{{"plugins":[{{"type":"cniscope", "cniscope": {{"wraps": "a", "verify": false}}}},{{"type":"{kind}"}},{{"type":"cniscope", "cniscope": {{"wraps": "b"}}}}]}}"#
             )
         );
     }

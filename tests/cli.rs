@@ -100,6 +100,7 @@ fn help_is_no_error() {
       completions  Print what a shell needs to complete the command line
       doctor       Examine this node now
       explain      Say the cause of an error text
+      install      Put cniscope in the place of the plugins of this node's network
       journal      List calls
       man          Write the manual pages into a folder
       metrics      Tell Prometheus what was counted
@@ -107,6 +108,8 @@ fn help_is_no_error() {
       report       Write a report with charts: one HTML file
       show         Show one call with everything that is known of it
       stats        Count calls and failures, and how long they took
+      status       Say what of cniscope stands on this node
+      uninstall    Take cniscope out of this node
 
     Options:
       -h, --help     Print help
@@ -131,12 +134,15 @@ fn help_is_no_error() {
         "completions",
         "doctor",
         "explain",
+        "install",
         "journal",
         "man",
         "metrics",
         "report",
         "show",
         "stats",
+        "status",
+        "uninstall",
     ];
     for verb in verbs {
         let ran = Place::new().cli(&[verb, "--help"]);

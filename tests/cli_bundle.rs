@@ -126,7 +126,7 @@ fn a_bundle_has_what_the_node_has() {
     let plugin = &plugins["plugins"][0];
     assert_eq!(
         json!([plugin["path"], plugin["size"], plugin["mode"], plugin["no_versions"]]),
-        json!(["/opt/cni/bin/bridge", 9, "0755", "plugins of another root are not started"])
+        json!(["/opt/cni/bin/bridge", 9, "0755", "plugins of another node's files are not started"])
     );
     assert_eq!(plugin["sha256"], cniscope::digest::sha256(b"#!/bin/sh"));
 }

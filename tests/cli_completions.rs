@@ -41,7 +41,7 @@ fn bash_knows_the_program_when_the_script_is_loaded() {
 fn bash_offers_verbs_options_values_checks_and_causes() {
     let table: [(&str, &[&str]); 8] = [
         ("cniscope d", &["doctor"]),
-        ("cniscope s", &["show", "stats"]),
+        ("cniscope s", &["show", "stats", "status"]),
         ("cniscope m", &["man", "metrics"]),
         ("cniscope journal --fa", &["--failed"]),
         ("cniscope explain --lang z", &["zh"]),

@@ -57,6 +57,11 @@ const TABLE: &[(&str, i32)] = &[
     ("explain no IP ranges specified", 0),
     ("explain it rained", 0),
     ("explain", 2),
+    ("install --root PLACE/well --dry-run", 0),
+    ("install --root PLACE/well", 0),
+    ("install --root PLACE/ill", 1),
+    ("install --root PLACE/none", 2),
+    ("install --root PLACE/well --conf-dir /none", 2),
     ("journal", 0),
     ("journal --failed -o jsonl", 0),
     ("journal --plugin none", 0),
@@ -81,6 +86,13 @@ const TABLE: &[(&str, i32)] = &[
     ("stats -o json", 0),
     ("stats --by weather", 2),
     ("stats --journal PLACE/none", 2),
+    ("status --root PLACE/well", 0),
+    ("status --root PLACE/well -o json", 0),
+    ("status --root PLACE/none", 2),
+    ("uninstall --root PLACE/well --dry-run", 0),
+    ("uninstall --root PLACE/well", 0),
+    ("uninstall --root PLACE/none", 2),
+    ("uninstall --wait soon", 2),
 ];
 /// What runs only as root, in namespaces: its other statuses are tested with real plugins.
 const NEEDS_ROOT: &str = "replay";

@@ -15,6 +15,7 @@ mod cli_causes;
 mod cli_completions;
 mod cli_doctor;
 mod cli_explain;
+mod cli_install;
 mod cli_journal;
 mod cli_language;
 mod cli_man;

@@ -92,12 +92,18 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Whether its first network's plugin runs those of other files.
+    #[must_use]
+    pub fn has_meta_head(&self) -> bool {
+        self.files.first().is_some_and(|first| first.heads().any(|plugin| META.contains(&plugin)))
+    }
+
     /// Whether the runtime makes the networks of this file: of the first, and of all others where that one's plugin runs
     /// them.
     #[must_use]
     pub fn is_taken(&self, file: &File) -> bool {
         let Some(first) = self.files.first() else { return false };
-        first.path == file.path || first.heads().any(|plugin| META.contains(&plugin))
+        first.path == file.path || self.has_meta_head()
     }
 
     /// What checks are to look at: the node as such, and every entry that the runtime takes. Where it can take none, since the
@@ -163,18 +169,22 @@ pub fn read(node: &Node, file: &Path) -> Result<Vec<Network>, Flaw> {
     let own = content(node, file)?;
     let is_list = file.extension().is_some_and(|ending| ending == "conflist");
     let mut beside = Vec::new();
-    if is_list && let Some(name) = folder_beside(&own) {
-        let folder = file.with_file_name(name);
-        for name in names(node, &folder).unwrap_or_default() {
-            if Path::new(&name).extension().is_some_and(|ending| ending == "conf") {
-                let path = folder.join(name);
-                let entry = content(node, &path).and_then(|content| document(&content));
-                beside.push(entry.map_err(|flaw| flaw.at(&path.display().to_string()))?);
-            }
-        }
+    for path in if is_list { files_beside(node, file, &own) } else { Vec::new() } {
+        let entry = content(node, &path).and_then(|content| document(&content));
+        beside.push(entry.map_err(|flaw| flaw.at(&path.display().to_string()))?);
     }
     let network = document(&own)?;
     if is_list { list(&network, &beside) } else { single(&network) }
+}
+
+/// The files whose entries libcni 1.3 puts behind those of a list: they stand in the folder of the network's name.
+#[must_use]
+pub fn files_beside(node: &Node, list: &Path, content: &[u8]) -> Vec<PathBuf> {
+    let Some(folder) = folder_beside(content).map(|name| list.with_file_name(name)) else {
+        return Vec::new();
+    };
+    let paths = names(node, &folder).unwrap_or_default().into_iter().map(|name| folder.join(name));
+    paths.filter(|path| path.extension().is_some_and(|ending| ending == "conf")).collect()
 }
 
 fn content(node: &Node, file: &Path) -> Result<Vec<u8>, Flaw> {
@@ -186,7 +196,6 @@ fn content(node: &Node, file: &Path) -> Result<Vec<u8>, Flaw> {
     })
 }
 
-/// The folder whose files libcni 1.3 takes as further entries: it has the network's name.
 fn folder_beside(list: &[u8]) -> Option<String> {
     let list: Value = serde_json::from_slice(list).ok()?;
     let is_closed = [json!(true), json!("true")].contains(&list["loadOnlyInlinedPlugins"]);
@@ -282,6 +291,7 @@ fn list(document: &Document, beside: &[Document]) -> Result<Vec<Network>, Flaw> 
         .enumerate()
         .map(|(index, entry)| (format!("{name}/ (file {})", index + 1), &entry.unwrapped, &entry.written));
     let mut network = Network { name: name.clone(), entries: Vec::new() };
+    let mut inner = Vec::new();
     for (position, (place, entry, written)) in own.chain(beside).enumerate() {
         let plugin = kind(entry).map_err(|flaw| flaw.at(&place))?;
         let mut config = entry.clone();
@@ -294,8 +304,9 @@ fn list(document: &Document, beside: &[Document]) -> Result<Vec<Network>, Flaw> 
             config["prevResult"] = json!({"cniVersion": version});
         }
         network.entries.push(Entry { plugin, is_wrapped: written["type"] == entry::NAME, config });
+        inner.extend(written["delegates"].as_array().cloned().unwrap_or_default());
     }
-    with_delegates(network)
+    with_delegates(network, &inner)
 }
 
 /// A `.conf` or `.json`: one plugin.
@@ -307,7 +318,8 @@ fn single(document: &Document) -> Result<Vec<Network>, Flaw> {
     let plugin = kind(&config)?;
     let name = config["name"].as_str().unwrap_or_default().to_owned();
     let is_wrapped = document.written["type"] == entry::NAME;
-    with_delegates(Network { name, entries: vec![Entry { plugin, is_wrapped, config }] })
+    let inner = document.written["delegates"].as_array().cloned().unwrap_or_default();
+    with_delegates(Network { name, entries: vec![Entry { plugin, is_wrapped, config }] }, &inner)
 }
 
 fn kind(entry: &Value) -> Result<String, Flaw> {
@@ -318,18 +330,16 @@ fn kind(entry: &Value) -> Result<String, Flaw> {
     }
 }
 
-/// The network, and those that stand in Multus' `delegates`.
-fn with_delegates(network: Network) -> Result<Vec<Network>, Flaw> {
-    let mut delegates = Vec::new();
-    for entry in &network.entries {
-        for (index, delegate) in entry.config["delegates"].as_array().into_iter().flatten().enumerate() {
-            let read = document(delegate.to_string().as_bytes()).and_then(|document| {
-                if delegate["plugins"].is_array() { list(&document, &[]) } else { single(&document) }
-            });
-            delegates.extend(read.map_err(|flaw| flaw.at(&format!("delegates[{index}]")))?);
-        }
+/// The network, and those that stand in Multus' `delegates`, as they are written.
+fn with_delegates(network: Network, written: &[Value]) -> Result<Vec<Network>, Flaw> {
+    let mut networks = vec![network];
+    for (index, delegate) in written.iter().enumerate() {
+        let read = document(delegate.to_string().as_bytes()).and_then(|document| {
+            if delegate["plugins"].is_array() { list(&document, &[]) } else { single(&document) }
+        });
+        networks.extend(read.map_err(|flaw| flaw.at(&format!("delegates[{index}]")))?);
     }
-    Ok(std::iter::once(network).chain(delegates).collect())
+    Ok(networks)
 }
 
 #[cfg(test)]

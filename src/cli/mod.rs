@@ -8,15 +8,19 @@ mod explain;
 mod filter;
 mod folders;
 mod follow;
+mod install;
 mod journal;
 mod man;
 mod metrics;
 mod one_call;
 mod output;
+mod places;
 mod replay;
 mod report;
 mod show;
 mod stats;
+mod status;
+mod uninstall;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +29,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHi
 
 use crate::bundle::check::CheckError;
 use crate::bundle::unpacked;
+use crate::install::lists::ListsError;
+use crate::install::put_in::InstallError;
 use crate::journal::read::{Passed, ReadError};
 use crate::journal::sources::Sources;
 use crate::journal::stored::PortionError;
@@ -84,6 +90,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Say the cause of an error text
     Explain(explain::Arguments),
+    /// Put cniscope in the place of the plugins of this node's network
+    Install(install::Arguments),
     /// List calls
     Journal(journal::Arguments),
     /// Write the manual pages into a folder
@@ -98,6 +106,10 @@ enum Verb {
     Show(show::Arguments),
     /// Count calls and failures, and how long they took
     Stats(stats::Arguments),
+    /// Say what of cniscope stands on this node
+    Status(status::Arguments),
+    /// Take cniscope out of this node
+    Uninstall(uninstall::Arguments),
 }
 
 /// Why a verb could not run.
@@ -109,6 +121,10 @@ enum CliError {
     Bundle { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Install(#[from] crate::install::put_in::InstallError),
+    #[error(transparent)]
+    Uninstall(#[from] crate::install::take_out::UninstallError),
     #[error(transparent)]
     Replay(#[from] crate::replay::outside::ReplayError),
     #[error("cannot write the output: {0}")]
@@ -159,6 +175,7 @@ pub fn run() -> u8 {
         Verb::Completions(arguments) => completions::run(arguments),
         Verb::Doctor(arguments) => doctor::run(common, arguments),
         Verb::Explain(arguments) => explain::run(common, arguments),
+        Verb::Install(arguments) => install::run(common, arguments),
         Verb::Journal(arguments) => journal::run(common, arguments),
         Verb::Man(arguments) => man::run(arguments),
         Verb::Metrics(arguments) => metrics::run(common, arguments),
@@ -166,6 +183,8 @@ pub fn run() -> u8 {
         Verb::Report(arguments) => report::run(common, arguments),
         Verb::Show(arguments) => show::run(common, arguments),
         Verb::Stats(arguments) => stats::run(common, arguments),
+        Verb::Status(arguments) => status::run(common, arguments),
+        Verb::Uninstall(arguments) => uninstall::run(common, arguments),
     };
     match done {
         Ok(Outcome::Fine) => 0,
@@ -198,6 +217,11 @@ fn hint(error: &CliError) -> Option<String> {
         {
             Some("The journal can be read by root, and by the group in the settings.".to_owned())
         }
+        CliError::Install(InstallError::Lists(ListsError::None { .. })) => Some(
+            "Run it again when the list is there, or let the agent wait for it: cniscope agent\n\
+             For a folder elsewhere: cniscope install --conf-dir DIR"
+                .to_owned(),
+        ),
         CliError::Bundle { .. } => {
             Some("Name a file that can be written: cniscope bundle --out FILE".to_owned())
         }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::edited_by_others;
-use crate::cni::entry::{self, Entry, Told};
+use crate::cni::entry::{self, Edit, Entry, Told};
 use crate::cni::json::{self, SyntaxError};
 use crate::cni::path;
 
@@ -19,6 +19,14 @@ pub enum Which {
     Head,
     /// The first, and every other that no other installer edits (see [`edited_by_others`]).
     All,
+}
+
+impl Which {
+    /// Whether the entry of this plugin, at this place of its list, is one of them.
+    #[must_use]
+    pub fn has(self, position: usize, plugin: &str) -> bool {
+        position == 0 || self == Which::All && edited_by_others::find(plugin).is_none()
+    }
 }
 
 /// Where an entry stands.
@@ -101,28 +109,17 @@ pub enum ConflistError {
     },
 }
 
-/// Wraps the entries of a configuration that are not wrapped yet.
+/// Wraps the entries of a configuration that are not wrapped yet, and those of the networks that stand inside of them, as
+/// Multus has them.
 ///
 /// # Errors
 /// If it is no network configuration, or cannot be wrapped in a way that can be taken back.
 pub fn wrap(document: &[u8], which: Which) -> Result<Vec<u8>, ConflistError> {
-    let configuration = Configuration::read(document)?;
-    let plugins = configuration.plugins()?;
-    refuse_same_types(&plugins)?;
-    let is_wanted = |position: usize, plugin: &Plugin<'_>| {
-        position == 0
-            || plugin.is_wrapped
-            || which == Which::All && edited_by_others::find(&plugin.kind).is_none()
-    };
-    let wanted = plugins.iter().enumerate().filter(|(position, plugin)| is_wanted(*position, plugin));
-    let wanted: Vec<_> = wanted.map(|(_, plugin)| plugin).collect();
-    let mut edits = Vec::new();
-    for (index, plugin) in wanted.iter().enumerate() {
-        // One look at the network is enough: when all of it is there.
-        let told = Told { named: configuration.names(plugin.entry), verify: index + 1 == wanted.len() };
-        edits.extend(plugin.entry.wrapped(told).unwrap_or_default());
-    }
-    Ok(entry::apply(document, &edits))
+    let network = Network::read(document)?;
+    let mut edits = network.wrapped(which)?;
+    // One that cannot be wrapped stays: its runtime is the plugin around it.
+    edits.extend(network.inner(document).iter().filter_map(|inner| inner.wrapped(which).ok()).flatten());
+    Ok(applied(document, edits))
 }
 
 /// Gives every wrapped entry of a configuration back as it was. What is not wrapped stays, whatever it is.
@@ -130,36 +127,38 @@ pub fn wrap(document: &[u8], which: Which) -> Result<Vec<u8>, ConflistError> {
 /// # Errors
 /// If it is no network configuration, or a wrapped entry does not say what it wraps.
 pub fn unwrap(document: &[u8]) -> Result<Vec<u8>, ConflistError> {
-    let configuration = Configuration::read(document)?;
-    let mut edits = Vec::new();
-    for (place, entry) in &configuration.entries {
-        match entry.unwrapped() {
-            Some(of_entry) => edits.extend(of_entry),
-            None if entry.string("type").as_deref() == Some(entry::NAME) => {
-                return Err(ConflistError::WrapsNothing { place: *place });
-            }
-            None => {}
-        }
-    }
-    Ok(entry::apply(document, &edits))
+    let network = Network::read(document)?;
+    let mut edits = network.unwrapped()?;
+    edits.extend(network.inner(document).iter().filter_map(|inner| inner.unwrapped().ok()).flatten());
+    Ok(applied(document, edits))
 }
 
-/// The entries of a document, in their order.
-struct Configuration<'a> {
+fn applied(document: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
+    edits.sort_by_key(|edit| edit.range.start);
+    entry::apply(document, &edits)
+}
+
+/// The entries of a network, in their order.
+struct Network<'a> {
     /// The conflist's `name`, if it has one.
     list_name: Option<Cow<'a, str>>,
     entries: Vec<(Place, Entry<'a>)>,
 }
 
-impl<'a> Configuration<'a> {
-    fn read(document: &'a [u8]) -> Result<Configuration<'a>, ConflistError> {
+impl<'a> Network<'a> {
+    fn read(document: &'a [u8]) -> Result<Network<'a>, ConflistError> {
         let whole = json::validate(document)?;
-        let root = Entry::within(document, &whole).map_err(|_| ConflistError::NotAnObject)?;
+        Network::within(document, &whole)
+    }
+
+    /// The network at `object` of a valid document.
+    fn within(document: &'a [u8], object: &Range<usize>) -> Result<Network<'a>, ConflistError> {
+        let root = Entry::within(document, object).map_err(|_| ConflistError::NotAnObject)?;
         let Some(plugins) = root.last("plugins") else {
             if root.last("type").is_none() {
                 return Err(ConflistError::NoPlugins);
             }
-            return Ok(Configuration { list_name: None, entries: vec![(Place::Single, root)] });
+            return Ok(Network { list_name: None, entries: vec![(Place::Single, root)] });
         };
         let elements = json::elements(document, &plugins.value).unwrap_or_default();
         if elements.is_empty() {
@@ -171,7 +170,46 @@ impl<'a> Configuration<'a> {
             Ok((Place::Plugins(index), entry))
         };
         let entries = elements.iter().enumerate().map(entry).collect::<Result<_, ConflistError>>()?;
-        Ok(Configuration { list_name: root.string("name"), entries })
+        Ok(Network { list_name: root.string("name"), entries })
+    }
+
+    /// The networks that its entries run, as far as they are some: Multus' `delegates`.
+    fn inner(&self, document: &'a [u8]) -> Vec<Network<'a>> {
+        let delegates = self.entries.iter().filter_map(|(_, entry)| entry.last("delegates"));
+        let objects = delegates.filter_map(|member| json::elements(document, &member.value)).flatten();
+        objects.filter_map(|object| Network::within(document, &object).ok()).collect()
+    }
+
+    /// The changes that wrap its entries.
+    fn wrapped(&self, which: Which) -> Result<Vec<Edit>, ConflistError> {
+        let plugins = self.plugins()?;
+        refuse_same_types(&plugins)?;
+        let is_wanted =
+            |position: usize, plugin: &Plugin<'_>| plugin.is_wrapped || which.has(position, &plugin.kind);
+        let wanted = plugins.iter().enumerate().filter(|(position, plugin)| is_wanted(*position, plugin));
+        let wanted: Vec<_> = wanted.map(|(_, plugin)| plugin).collect();
+        let mut edits = Vec::new();
+        for (index, plugin) in wanted.iter().enumerate() {
+            // One look at the network is enough: when all of it is there.
+            let told = Told { named: self.names(plugin.entry), verify: index + 1 == wanted.len() };
+            edits.extend(plugin.entry.wrapped(told).unwrap_or_default());
+        }
+        Ok(edits)
+    }
+
+    /// The changes that give its wrapped entries back.
+    fn unwrapped(&self) -> Result<Vec<Edit>, ConflistError> {
+        let mut edits = Vec::new();
+        for (place, entry) in &self.entries {
+            match entry.unwrapped() {
+                Some(of_entry) => edits.extend(of_entry),
+                None if entry.string("type").as_deref() == Some(entry::NAME) => {
+                    return Err(ConflistError::WrapsNothing { place: *place });
+                }
+                None => {}
+            }
+        }
+        Ok(edits)
     }
 
     fn plugins(&self) -> Result<Vec<Plugin<'_>>, ConflistError> {
@@ -231,5 +269,7 @@ fn refuse_same_types(plugins: &[Plugin<'_>]) -> Result<(), ConflistError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! turn.
 
 mod beside;
-mod refusal;
+pub(super) mod refusal;
 mod settled;
 
 use std::ffi::OsStr;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A larger file is no configuration.
 const MAX_BYTES: u64 = 1 << 20;
 /// How the files end that are written beside the edited ones: nobody looks for it.
-const ENDING: &str = ".cniscope-new";
+pub(super) const ENDING: &str = ".cniscope-new";
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]

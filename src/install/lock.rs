@@ -10,7 +10,7 @@ use super::places::STATE;
 use crate::node::Node;
 
 /// The name of its file, in [`STATE`]. Not in the folder of the networks, where every file wakes the runtime.
-const NAME: &str = "install.lock";
+pub(super) const NAME: &str = "install.lock";
 /// How often it is tried.
 const STEP: Duration = Duration::from_millis(10);
 

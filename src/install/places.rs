@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::checks::runtime::folders;
-use crate::cni::entry;
+use crate::cni::entry::NAME;
 use crate::node::Node;
 
 /// What cniscope keeps on the node.
@@ -41,6 +41,16 @@ impl Places {
             folder.cloned()
         };
         let first = || self.bin_dirs.first().cloned().unwrap_or_default();
-        has(entry::NAME).or_else(|| has(beside)).unwrap_or_else(first).join(entry::NAME)
+        has(NAME).or_else(|| has(beside)).unwrap_or_else(first).join(NAME)
+    }
+}
+
+/// The path by which this process reaches a name of the node, as [`Node::reached`], but for the name itself: where it is a link,
+/// it is that link that comes and goes.
+#[must_use]
+pub fn entry(node: &Node, path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => node.reached(folder).join(name),
+        _ => node.reached(path),
     }
 }

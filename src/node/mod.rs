@@ -7,6 +7,7 @@
 pub mod attached;
 pub mod bounded;
 pub mod clock;
+mod cri;
 pub mod echo;
 pub mod files;
 pub mod filesystems;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::unistd::{chdir, chroot};
 use serde_json::Value;
 
 use super::Node;
@@ -29,6 +30,9 @@ const LIMIT: Duration = Duration::from_secs(1);
 const MAX_ANSWER: u64 = 64 * 1024;
 /// What libcni writes to the plugin (`pkg/invoke/exec.go`, `GetVersionInfo`).
 const QUESTION: &[u8] = br#"{"cniVersion":"1.1.0"}"#;
+const NO_ANSWER: &str = "it printed no answer to VERSION";
+/// Its bit in a set of capabilities.
+const CAP_SYS_CHROOT: u64 = 1 << 18;
 
 /// What is done with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +49,31 @@ impl Node {
     /// # Errors
     /// Why it does not tell.
     pub fn plugin_versions(&self, path: &Path, answer: Answer) -> Result<Vec<String>, String> {
-        if !self.is_this() {
-            return Err("plugins of another root are not started".to_owned());
+        self.starts_plugins()?;
+        if self.is_this() {
+            return answer_of(path, Path::new(CACHE), answer);
         }
-        answer_of(path, Path::new(CACHE), answer)
+        parse(&ask(path, Some(&self.root))?).ok_or_else(|| NO_ANSWER.to_owned())
+    }
+
+    /// Whether its plugins can be started: those of a host below another root are, inside of that.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn starts_plugins(&self) -> Result<(), &'static str> {
+        if self.is_this() {
+            return Ok(());
+        }
+        if !self.has_this_kernel() {
+            return Err("plugins of another node's files are not started");
+        }
+        let status = Node::this().read_text(Path::new("/proc/self/status")).unwrap_or_default();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        if effective.is_some_and(|mask| mask & CAP_SYS_CHROOT == 0) {
+            return Err("plugins below another root are started only with the capability SYS_CHROOT");
+        }
+        Ok(())
     }
 }
 
@@ -60,8 +85,8 @@ fn answer_of(path: &Path, cache: &Path, is_to_be: Answer) -> Result<Vec<String>,
     if let Some(versions) = known.and_then(|answer| parse(&answer)) {
         return Ok(versions);
     }
-    let answer = ask(path)?;
-    let versions = parse(&answer).ok_or("it printed no answer to VERSION")?;
+    let answer = ask(path, None)?;
+    let versions = parse(&answer).ok_or(NO_ANSWER)?;
     if is_to_be == Answer::Kept {
         keep(&cached, &answer);
     }
@@ -75,15 +100,18 @@ fn parse(answer: &[u8]) -> Option<Vec<String>> {
     Some(versions.filter_map(|version| version.as_str().map(str::to_owned)).collect())
 }
 
-fn ask(path: &Path) -> Result<Vec<u8>, String> {
-    let child = start(path).map_err(|error| error.to_string())?;
+fn ask(path: &Path, root: Option<&Path>) -> Result<Vec<u8>, String> {
+    let child = start(path, root).map_err(|error| error.to_string())?;
     let printed = printed_by(child, LIMIT, MAX_ANSWER);
     let why = || format!("it did not answer VERSION within {} s", LIMIT.as_secs());
     printed.map(|printed| printed.text).ok_or_else(why)
 }
 
-#[allow(unsafe_code, reason = "a plugin that hangs must not outlive the process that asks")]
-fn start(path: &Path) -> std::io::Result<Child> {
+#[allow(
+    unsafe_code,
+    reason = "the root is changed, and a plugin that hangs must not outlive the process that asks"
+)]
+fn start(path: &Path, root: Option<&Path>) -> std::io::Result<Child> {
     let mut question = File::from(memfd_create(c"question", MFdFlags::MFD_CLOEXEC)?);
     question.write_all(QUESTION)?;
     question.rewind()?;
@@ -94,8 +122,17 @@ fn start(path: &Path) -> std::io::Result<Child> {
     }
     command.env("CNI_COMMAND", "VERSION").current_dir("/").process_group(0);
     command.stdin(question).stdout(Stdio::piped()).stderr(Stdio::null());
-    // SAFETY: one system call, which takes no lock and allocates nothing.
-    unsafe { command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)) };
+    let root = root.map(Path::to_owned);
+    let prepare = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if let Some(root) = &root {
+            chroot(root)?;
+            chdir("/")?;
+        }
+        Ok(())
+    };
+    // SAFETY: three system calls, which take no lock; a path of usual length is not allocated for.
+    unsafe { command.pre_exec(prepare) };
     command.spawn()
 }
 
@@ -190,6 +227,6 @@ mod tests {
     #[test]
     fn nothing_of_another_root_is_started() {
         let answer = Node::at(Path::new("/tmp")).plugin_versions(Path::new("/bin/true"), Answer::Kept);
-        assert_eq!(answer, Err("plugins of another root are not started".to_owned()));
+        assert_eq!(answer, Err("plugins of another node's files are not started".to_owned()));
     }
 }

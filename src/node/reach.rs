@@ -56,7 +56,7 @@ impl Node {
         Ok(Some(ask(UnixStream::from(socket)).unwrap_or_default()))
     }
 
-    fn connect(&self, path: &Path) -> Result<Option<OwnedFd>, FileError> {
+    pub(super) fn connect(&self, path: &Path) -> Result<Option<OwnedFd>, FileError> {
         let file = self.open(path, OFlag::O_PATH)?;
         let refused = |errno| FileError::System { path: path.to_owned(), errno };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

@@ -44,8 +44,26 @@ impl Node {
         let path =
             paths.into_iter().find(|path| self.metadata(path).is_ok_and(|metadata| metadata.is_file()));
         let Some(path) = path else { return Err(format!("{name} is not on this node")) };
+        self.run_program(&path, arguments, limit, most)
+    }
+
+    /// The same of a program at a path of the host.
+    ///
+    /// # Errors
+    /// Why it prints nothing.
+    pub fn run_program(
+        &self,
+        path: &Path,
+        arguments: &[&str],
+        limit: Duration,
+        most: u64,
+    ) -> Result<Printed, String> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !self.has_this_kernel() {
+            return Err(format!("{name} is not run: these are the files of another node"));
+        }
         let root = (!self.is_this()).then(|| self.root.clone());
-        let child = start(&path, arguments, root.as_deref());
+        let child = start(path, arguments, root.as_deref());
         let child = child.map_err(|error| format!("{}: {error}", path.display()))?;
         printed_by(child, limit, most)
             .ok_or_else(|| format!("{name} did not answer within {} s", limit.as_secs_f32()))

@@ -12,14 +12,18 @@ pub mod escape;
 pub mod examination;
 pub mod explanation;
 pub mod html;
+pub mod install;
 pub mod list;
 pub mod manual;
 pub mod part;
 pub mod replay;
+mod rows;
+pub mod standing;
 pub mod statistics;
 pub mod table;
 pub mod time;
 mod timeline;
+pub mod uninstall;
 pub mod width;
 pub mod wrap;
 
@@ -58,6 +62,11 @@ pub fn of_status(status: &str) -> Style {
         "warn" => ODD,
         _ => QUIET,
     }
+}
+
+/// Says on stderr what went wrong.
+pub fn complain(text: &str) {
+    anstream::eprintln!("{}cniscope: {}{}", BAD.render(), escape::line(text), BAD.render_reset());
 }
 
 /// The columns of the terminal; `None` if the output is none.

@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::node::files::FileError;
 
 /// Where the file is looked for when `CNISCOPE_CONFIG` does not name one.
-const FILES: [&str; 2] = ["/etc/cniscope/config.json", "/var/lib/cniscope/config.json"];
+pub const FILES: [&str; 2] = ["/etc/cniscope/config.json", "/var/lib/cniscope/config.json"];
 /// A larger file is no settings file.
 const MAX_FILE: u64 = 1 << 20;
 

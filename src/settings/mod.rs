@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cni::environment::Verb;
 use crate::node::Node;
 
-mod file;
+pub mod file;
 mod layer;
 pub mod signatures;
 

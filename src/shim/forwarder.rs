@@ -12,9 +12,7 @@ use super::delegate;
 use super::refusal::Refusal;
 use super::request::Request;
 use crate::cni::environment::Environment;
-
-/// Its existence switches cniscope off.
-const SWITCH: &str = "/etc/cniscope/disabled";
+use crate::install::switch::SWITCH;
 
 /// Whether cniscope is switched off.
 pub(super) fn is_on() -> bool {

@@ -1,6 +1,7 @@
 //! A place for calls: a folder with plugins, a journal and settings of its own, and the built binary.
 
 mod leftovers;
+pub mod node_files;
 pub mod processes;
 mod share;
 pub mod side_by_side;

@@ -127,6 +127,12 @@ pub fn usual() -> InUse {
     }
 }
 
+/// The name and the socket of the runtime that has one on this node.
+#[must_use]
+pub fn socket(node: &Node) -> Option<(&'static str, &'static str)> {
+    running(node).map(|runtime| (runtime.name, runtime.socket))
+}
+
 /// The runtime that has a socket on this node. Of several it is the one that nothing but a cluster needs: containerd may be
 /// there for Docker.
 pub(super) fn running(node: &Node) -> Option<&'static Runtime> {

@@ -53,6 +53,24 @@ fn the_last_entry_alone_looks_at_the_network() {
 }
 
 #[test]
+fn networks_inside_of_an_entry_are_wrapped_with_it() {
+    let inner = |first: &str, second: &str, single: &str| {
+        format!(
+            r#"{{"type":MULTUS,"delegates":[{{"plugins":[{{"type":{first}}},{{"type":{second}}}]}},{{"name":"s","type":{single}}},7,{{}},{{"plugins":[{{"type":"a"}},{{"type":"a"}}]}}],"name":"m"}}"#
+        )
+    };
+    assert_eq!(
+        wrapped(&inner(r#""a""#, r#""b""#, r#""c""#).replace("MULTUS", r#""multus""#), Which::All),
+        inner(
+            r#""cniscope", "cniscope": {"wraps": "a", "verify": false}"#,
+            r#""cniscope", "cniscope": {"wraps": "b"}"#,
+            r#""cniscope", "cniscope": {"wraps": "c", "named": true}"#
+        )
+        .replace("MULTUS", r#""cniscope", "cniscope": {"wraps": "multus", "named": true}"#)
+    );
+}
+
+#[test]
 fn an_entry_that_another_installer_edits_stays() {
     for plugin in edited_by_others::TABLE {
         let kind = plugin.kind;
@@ -281,7 +299,7 @@ proptest! {
         let wrapped = wrap(document.as_bytes(), Which::All).unwrap();
         prop_assert_eq!(text(unwrap(&wrapped)).unwrap(), document);
         prop_assert_eq!(wrap(&wrapped, Which::All).unwrap(), wrapped.clone());
-        let configuration = Configuration::read(&wrapped).unwrap();
+        let configuration = Network::read(&wrapped).unwrap();
         prop_assert_eq!(configuration.entries.len(), entries.len());
         let whole = json::validate(&wrapped).unwrap();
         let plugins = Entry::within(&wrapped, &whole).unwrap().last("plugins").unwrap().value.clone();

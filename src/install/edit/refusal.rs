@@ -35,7 +35,7 @@ pub(super) fn of_file(file: &File, reached: &Path) -> Option<String> {
 }
 
 /// Why a file could not be replaced.
-pub(super) fn of_error(error: &io::Error, reached: &Path) -> Option<String> {
+pub(in crate::install) fn of_error(error: &io::Error, reached: &Path) -> Option<String> {
     let folder = reached.parent()?.display();
     let reason = match error.raw_os_error()? {
         libc::EROFS => format!("its folder is mounted read-only; to allow it: mount -o remount,rw {folder}"),

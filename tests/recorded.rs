@@ -80,6 +80,8 @@ impl Recorded {
         let milliseconds =
             ["duration_ms", "plugin_ms", "overhead_ms"].map(|name| taken(name).as_f64().unwrap());
         let [whole, plugin, own] = milliseconds;
+        let before = taken("plugin_after_ms").as_f64().unwrap();
+        assert!(0.0 < before && before <= own, "{before} {own}");
         assert!(plugin > 0.0 && own > 0.0 && (whole - plugin - own).abs() < 0.01, "{milliseconds:?}");
         assert!(taken("plugin_rss_kb").as_u64().unwrap() > 0);
         assert!(taken("plugin_cpu_ms").as_f64().unwrap() > 0.0);

@@ -282,6 +282,7 @@ fn failures_alone_can_be_recorded_in_full() {
             "overhead_ms",
             "pid",
             "plugin",
+            "plugin_after_ms",
             "plugin_ms",
             "pod_name",
             "pod_namespace",

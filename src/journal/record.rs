@@ -159,6 +159,8 @@ pub struct End<'a> {
     pub plugin_ms: Option<f64>,
     /// The difference.
     pub overhead_ms: f64,
+    /// From the start of cniscope to the start of the delegate.
+    pub plugin_after_ms: Option<f64>,
     /// The delegate's exit status, where it ended by itself.
     pub exit_status: Option<i32>,
     /// The signal that ended it, else.
@@ -241,6 +243,8 @@ pub struct SmallEnd<'a> {
     pub plugin_ms: Option<f64>,
     /// The difference.
     pub overhead_ms: f64,
+    /// From the start of cniscope to the start of the delegate.
+    pub plugin_after_ms: Option<f64>,
 }
 
 /// Written while a delegate hangs.

@@ -1,7 +1,7 @@
 //! What the call and its helper tell each other: JSON documents over a socket, each behind its length.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -87,13 +87,16 @@ pub(super) struct ProcessReport {
     pub(super) pid: i32,
     pub(super) exit_status: Option<i32>,
     pub(super) signal: Option<i32>,
+    /// From the start of cniscope to its own.
+    pub(super) after: Duration,
     pub(super) took: Duration,
     pub(super) max_rss_kb: i64,
     pub(super) cpu: Duration,
 }
 
 impl Report {
-    pub(super) fn of(judged: &Judged, ended: Option<&Ended>) -> Report {
+    /// Of a call that was `started` then.
+    pub(super) fn of(started: Instant, judged: &Judged, ended: Option<&Ended>) -> Report {
         let text = |capture: Option<&Capture>, most: usize| {
             let Some(capture) = capture else { return (String::new(), 0) };
             let bytes = capture.bytes();
@@ -111,7 +114,8 @@ impl Report {
                     End::Signaled { signal, .. } => (None, Some(signal)),
                 };
                 let Ended { pid, took, max_rss_kb, cpu, .. } = *ended;
-                ProcessReport { pid, exit_status, signal, took, max_rss_kb, cpu }
+                let after = ended.started.saturating_duration_since(started);
+                ProcessReport { pid, exit_status, signal, after, took, max_rss_kb, cpu }
             }),
             stdout,
             stderr,

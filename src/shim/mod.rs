@@ -126,7 +126,7 @@ fn conclude(
     helper: &Helper,
     patience: Duration,
 ) -> Instant {
-    let report = Box::new(Report::of(judged, ended));
+    let report = Box::new(Report::of(request.started, judged, ended));
     match &judged.failure {
         Some(failure) if prepared.enrich || failure.must_be_rewritten => {
             let until = Instant::now() + prepared.evidence + AFTER_ANSWER;

@@ -103,8 +103,8 @@ pub const VARIABLES: &[&str] = &[
 pub const RECORD_TEXTS: &[&str] = &[
     "schema", "event", "id", "time", "node", "boot_id", "pid", "start_ticks", "command", "container_id", "ifname",
     "netns", "pod_namespace", "pod_name", "network", "plugin", "outcome", "cause", "duration_ms", "plugin_ms",
-    "overhead_ms", "exit_status", "signal", "plugin_pid", "plugin_rss_kb", "plugin_cpu_ms", "error", "returned",
-    "diagnosis", "stderr", "stdout_raw", "checks", "changed", "repeated", "cni_version", "pod_uid", "plugin_path",
+    "overhead_ms", "plugin_after_ms", "exit_status", "signal", "plugin_pid", "plugin_rss_kb", "plugin_cpu_ms", "error",
+    "returned", "diagnosis", "stderr", "stdout_raw", "checks", "changed", "repeated", "cni_version", "pod_uid", "plugin_path",
     "plugin_target", "plugin_mtime", "plugin_size", "cniscope_version", "config_sha256", "caller", "warnings",
     "truncated", "after_ms", "snapshot",
 ];

@@ -26,6 +26,7 @@ fn ended(end: End, stdout: &str, stderr: &str) -> Ended {
         interrupted: None,
         stdout: capture(stdout),
         stderr: capture(stderr),
+        started: std::time::Instant::now(),
         took: Duration::from_secs(2),
         max_rss_kb: 0,
         cpu: Duration::ZERO,

@@ -98,6 +98,8 @@ pub struct Ended {
     pub stdout: Capture,
     /// What it printed on stderr; it has been passed on already.
     pub stderr: Capture,
+    /// When it was started.
+    pub started: Instant,
     /// From its start to its end.
     pub took: Duration,
     /// Its largest resident memory in KiB.
@@ -135,6 +137,7 @@ pub fn run(order: &Order<'_>, stage: Stage) -> Result<Ended, Errno> {
         end,
         at_deadline: pump.at_deadline(),
         interrupted: pump.interrupted(),
+        started,
         took: pump.took(),
         max_rss_kb: usage.as_ref().map_or(0, nix::sys::resource::Usage::max_rss),
         cpu: usage.map_or(Duration::ZERO, |usage| micros(usage.user_time()) + micros(usage.system_time())),

@@ -104,6 +104,8 @@ pub(super) struct Times {
     pub(super) plugin: Option<f64>,
     /// The difference.
     pub(super) overhead: f64,
+    /// From the start of cniscope to the delegate's.
+    pub(super) plugin_after: Option<f64>,
 }
 
 impl Times {
@@ -113,6 +115,7 @@ impl Times {
             whole: milliseconds(answered.duration),
             plugin: plugin.map(milliseconds),
             overhead: milliseconds(answered.duration.saturating_sub(plugin.unwrap_or_default())),
+            plugin_after: report.process.as_ref().map(|process| milliseconds(process.after)),
         }
     }
 }
@@ -138,6 +141,7 @@ pub(super) fn end<'a>(
         duration_ms: times.whole,
         plugin_ms: times.plugin,
         overhead_ms: times.overhead,
+        plugin_after_ms: times.plugin_after,
         exit_status: process.and_then(|process| process.exit_status),
         signal: process.and_then(|process| process.signal),
         plugin_pid: process.and_then(|process| u32::try_from(process.pid).ok()),

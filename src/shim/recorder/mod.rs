@@ -316,6 +316,7 @@ impl Recorder<'_> {
                 duration_ms: times.whole,
                 plugin_ms: times.plugin,
                 overhead_ms: times.overhead,
+                plugin_after_ms: times.plugin_after,
             });
         }
         let mut end = draft::end(&self.identity, report, result, answered);

@@ -15,6 +15,7 @@ pub mod sources;
 pub mod statistics;
 pub mod stored;
 pub mod summary;
+pub mod trace;
 pub mod unfinished;
 pub mod written;
 

@@ -37,6 +37,7 @@ fn text_from_outside_is_harmless_for_a_terminal() {
         &["journal", "-o", "wide"],
         &["journal", "-o", "json"],
         &["journal", "-o", "jsonl"],
+        &["journal", "-o", "otlp"],
         &["show", "last"],
         &["show", "last-failed", "-o", "json"],
         &["show", "0"],

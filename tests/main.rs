@@ -37,6 +37,7 @@ mod settings;
 mod signals;
 mod starting;
 mod support;
+mod trace_context;
 mod traffic;
 mod unrecorded;
 mod waiting;

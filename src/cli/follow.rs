@@ -1,10 +1,14 @@
 //! Following the journal as it grows, through rotations.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::mem;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::journal::head::Head;
 use crate::journal::sources;
@@ -12,6 +16,8 @@ use crate::journal::stored::Stored;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// How many stalls of calls are kept until these end. Of a call that is killed no end comes.
+const MOST_STALLS: usize = 64;
 
 /// A place in the journal.
 #[derive(Debug)]
@@ -23,13 +29,20 @@ pub(super) struct Follower {
     known: Vec<File>,
     /// The start of a line whose end is not written yet.
     rest: Vec<u8>,
+    /// What was seen while delegates hung, with the call's id.
+    stalls: VecDeque<(String, Value)>,
 }
 
 impl Follower {
     /// The end of what is there now.
     pub(super) fn at_end(dir: &Path) -> Follower {
-        let mut follower =
-            Follower { dir: dir.to_owned(), current: None, known: Vec::new(), rest: Vec::new() };
+        let mut follower = Follower {
+            dir: dir.to_owned(),
+            current: None,
+            known: Vec::new(),
+            rest: Vec::new(),
+            stalls: VecDeque::new(),
+        };
         follower.current = follower.newer().pop();
         if let Some(file) = &mut follower.current {
             let _ = file.seek(SeekFrom::End(0));
@@ -93,13 +106,31 @@ impl Follower {
         }
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
         let lines: Vec<u8> = self.rest.drain(..=end).collect();
-        Ok(lines.split(|byte| *byte == b'\n').filter_map(|line| ended(line, wanted)).collect())
+        Ok(lines.split(|byte| *byte == b'\n').filter_map(|line| self.ended(line, wanted)).collect())
     }
-}
 
-fn ended(line: &[u8], wanted: &impl Fn(&Head) -> bool) -> Option<Stored> {
-    let head = Head::of(line).filter(|head| head.event == "end" && wanted(head))?;
-    Some(Stored::of(&head))
+    /// The call that has ended with this line.
+    fn ended(&mut self, line: &[u8], wanted: &impl Fn(&Head) -> bool) -> Option<Stored> {
+        let head = Head::of(line)?;
+        match head.event.as_ref() {
+            "stall" => {
+                if self.stalls.len() == MOST_STALLS {
+                    self.stalls.pop_front();
+                }
+                self.stalls.push_back((head.id.to_string(), head.record()?));
+                None
+            }
+            "end" => {
+                let is_own = |(id, _): &(String, Value)| *id == head.id;
+                let (own, others): (VecDeque<_>, _) =
+                    mem::take(&mut self.stalls).into_iter().partition(is_own);
+                self.stalls = others;
+                let stalls = own.into_iter().map(|(_, stall)| stall).collect();
+                wanted(&head).then(|| Stored::of(&head).with(stalls))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +193,28 @@ mod tests {
         fs::write(&path, end(5)).unwrap();
         assert_eq!(ids_of(follower.poll(&|_: &Head| true).unwrap()), "5");
         assert_eq!(ids_of(follower.poll(&|_: &Head| true).unwrap()), "");
+    }
+
+    #[test]
+    fn a_call_has_what_was_seen_while_its_delegate_hung() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        fs::write(&path, "").unwrap();
+        let mut follower = Follower::at_end(dir.path());
+        let stall =
+            |id: usize, after: u32| format!("{{\"event\":\"stall\",\"id\":\"{id}\",\"after_ms\":{after}}}\n");
+        fs::write(&path, stall(1, 10) + &stall(2, 20) + &stall(1, 30)).unwrap();
+        assert!(follower.poll(&|_: &Head| true).unwrap().is_empty());
+        // As many are kept, of calls that never end.
+        let of_others: String = (10..).take(MOST_STALLS - 2).map(|id| stall(id, 1)).collect();
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all((of_others + &end(1) + &end(2) + &end(1)).as_bytes()).unwrap();
+        let calls = follower.poll(&|_: &Head| true).unwrap();
+        let after = |call: &Stored| {
+            call.call().stalls.iter().map(|stall| stall["after_ms"].as_u64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(calls.iter().map(after).collect::<Vec<_>>(), [vec![30], vec![20], vec![]]);
+        assert_eq!(follower.stalls.len(), MOST_STALLS - 2);
     }
 
     #[test]

@@ -41,6 +41,8 @@ enum Output {
     Jsonl,
     /// For spreadsheets
     Csv,
+    /// Spans of OpenTelemetry, a document a line
+    Otlp,
 }
 
 impl Output {
@@ -51,6 +53,7 @@ impl Output {
             Output::Json => list::Form::Json,
             Output::Jsonl => list::Form::Jsonl,
             Output::Csv => list::Form::Csv,
+            Output::Otlp => list::Form::Otlp,
         }
     }
 }

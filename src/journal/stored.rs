@@ -38,6 +38,12 @@ impl Stored {
         }
     }
 
+    /// The same with what was seen while its delegate hung.
+    #[must_use]
+    pub fn with(self, stalls: Vec<Value>) -> Stored {
+        Stored { stalls, ..self }
+    }
+
     /// The same of a call that a test has made up.
     #[cfg(test)]
     pub(crate) fn of_call(call: &Call) -> Stored {
@@ -110,7 +116,7 @@ pub fn in_portions(
         filter,
         |head| Some(Stored::of(head)),
         |call, stalls| {
-            if let Some(full) = portion.add(Stored { stalls, ..call }) {
+            if let Some(full) = portion.add(call.with(stalls)) {
                 taken = take(full);
             }
             if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

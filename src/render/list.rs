@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::table::{Cell, Table};
 use super::time::{Zone, duration};
-use super::{QUIET, csv, escape, of_outcome};
+use super::{QUIET, csv, escape, of_outcome, otlp};
 use crate::journal::head::Head;
 use crate::journal::stored::Stored;
 
@@ -21,6 +21,8 @@ pub enum Form {
     Jsonl,
     /// Comma-separated values.
     Csv,
+    /// Spans of OpenTelemetry, a document a line.
+    Otlp,
 }
 
 impl Form {
@@ -102,6 +104,10 @@ impl List {
                 }
                 calls.iter().try_for_each(|call| csv::row(out, call))
             }
+            Form::Otlp => calls
+                .iter()
+                .filter_map(|call| otlp::request(&call.call()))
+                .try_for_each(|request| writeln!(out, "{}", escape::json(&request.to_string()))),
             Form::Jsonl => calls.iter().try_for_each(|call| writeln!(out, "{}", escape::json(&call.json()))),
             Form::Json => calls.iter().try_for_each(|call| {
                 let start = if std::mem::replace(&mut self.has_begun, true) { "," } else { "[" };

@@ -15,6 +15,7 @@ pub mod html;
 pub mod install;
 pub mod list;
 pub mod manual;
+pub mod otlp;
 pub mod part;
 pub mod replay;
 mod rows;

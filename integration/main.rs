@@ -14,8 +14,10 @@ mod bundle;
 mod changed;
 mod chromium;
 mod cilium;
+mod collector;
 mod conf_examples;
 mod containerd;
+mod dashboard;
 mod demo;
 mod dhcp;
 mod doctor;
@@ -30,6 +32,8 @@ mod machine;
 mod mounts;
 mod names;
 mod network;
+mod node_problem_detector;
+mod operator;
 mod overlay;
 mod page;
 mod plugins;
@@ -41,6 +45,7 @@ mod reference_plugins;
 mod replay;
 mod replay_leaves_nothing;
 mod report;
+mod shipping;
 mod snapshot;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::spawn;
 
-/// Its first process: prints its process id as the host knows it, and reaps what is orphaned until its stdin is closed.
+/// Its first process: prints its process id as the host knows it, and reaps what is orphaned until its stdin is closed. Then
+/// it ends what runs here and removes the control group `$0` and those below, wherever a runtime has made them: a test
+/// process that was killed cannot.
 const INIT: &str = "
 set -e
 read -r pid _ </proc/self/stat
@@ -19,7 +21,16 @@ for folder in /run /var/lib /var/log /dev/shm; do mount -t tmpfs tmpfs $folder; 
 mkdir -p /run/netns /var/lib/cni
 ip link set lo up
 echo $pid
-while read -r _; do :; done";
+while read -r _; do :; done
+kill -KILL -- -1 || true
+for _ in {1..100}; do
+    for group in /sys/fs/cgroup$0 /sys/fs/cgroup/*$0; do
+        [ ! -d $group ] || find $group -depth -type d -exec rmdir {} + 2>/dev/null || left=$group
+    done
+    [ -n \"$left\" ] || exit 0
+    left=
+    sleep 0.05
+done";
 
 /// What a network leaves behind, without what differs from run to run.
 const STATE: &str = r"
@@ -28,7 +39,7 @@ echo '# links'; ip -o link | cut -d: -f2 | cut -d@ -f1
 echo '# addresses'; ip -o -4 addr | awk '{ print $2, $4 }'
 echo '# routes'; ip route | sed 's/ linkdown//'
 echo '# iptables'; iptables-save | sed '/^#/d; s/ \[[0-9:]*\]$//'
-echo '# nftables'; nft list ruleset | sed 's/ counter packets [0-9]* bytes [0-9]*//'
+echo '# nftables'; nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]* //'
 echo '# files'; find /var/lib/cni /run/netns -type f | sort";
 
 /// Counts the machines of this process: each has a control group of its own.
@@ -44,13 +55,13 @@ pub struct Machine {
 impl Machine {
     /// A new one.
     pub fn new() -> Machine {
+        let number = MACHINES.fetch_add(1, Ordering::Relaxed);
+        let cgroup = format!("/cniscope-{}-{number}", std::process::id());
         let mut command = Command::new("unshare");
-        command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", INIT]);
+        command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", INIT, &cgroup]);
         let mut unshare = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let mut pid = String::new();
         BufReader::new(unshare.stdout.take().unwrap()).read_line(&mut pid).unwrap();
-        let number = MACHINES.fetch_add(1, Ordering::Relaxed);
-        let cgroup = format!("/cniscope-{}-{number}", std::process::id());
         let init = pid.trim().parse();
         Machine { unshare, init: init.expect("a machine needs root, and its own stderr tells more"), cgroup }
     }
@@ -95,24 +106,19 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Its first process reads the end of its stdin and ends, and the kernel kills the others.
+        // Its first process reads the end of its stdin.
         drop(self.unshare.stdin.take());
         let _ = self.unshare.wait();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            remove_cgroups(&hierarchy.path().join(self.cgroup.trim_start_matches('/')));
-        }
-        remove_cgroups(&Path::new("/sys/fs/cgroup").join(self.cgroup.trim_start_matches('/')));
     }
 }
 
-/// Removes a control group and those below it. There may be none: a hierarchy has it where the runtime used that.
-fn remove_cgroups(group: &Path) {
-    for below in fs::read_dir(group).into_iter().flatten().flatten() {
-        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_cgroups(&below.path());
-        }
-    }
-    let _ = fs::remove_dir(group);
+/// Ends a program of a machine with SIGKILL, as the kernel does when memory is short. `nsenter` is the child that
+/// [`Machine::command`] has started, and the program its child.
+pub fn kill(nsenter: &mut Child) {
+    let children = format!("/proc/{0}/task/{0}/children", nsenter.id());
+    let pid = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nsenter.wait().unwrap();
 }
 
 /// What a program that must succeed prints.

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use serde_json::{Value, json};
 
 use crate::image;
-use crate::machine::{Machine, printed};
+use crate::machine::{self, Machine, printed};
 use crate::plugins;
 use crate::support::{Place, eventually, spawn};
 use crate::world::tool;
@@ -79,10 +79,7 @@ version = 2
 
     /// Kills it, as the kernel does when memory is short: with SIGKILL.
     pub fn kill(&mut self) {
-        let children = format!("/proc/{0}/task/{0}/children", self.process.id());
-        let pid = fs::read_to_string(children).unwrap().trim().parse().unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-        self.process.wait().unwrap();
+        machine::kill(&mut self.process);
     }
 
     /// Starts it again.

@@ -382,13 +382,18 @@ pub fn in_time(make: impl Fn(&Place) -> Ran) -> (Place, Ran) {
 }
 
 /// Waits until `what` gives something, and fails the test if it takes too long.
-pub fn eventually<T>(mut what: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: impl FnMut() -> Option<T>) -> T {
+    within(20, what)
+}
+
+/// The same, with another patience, in seconds.
+pub fn within<T>(limit: u64, mut what: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = what() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "it did not happen within 20 s");
+        assert!(started.elapsed() < Duration::from_secs(limit), "it did not happen within {limit} s");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -10,10 +10,10 @@ STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getra
 CARGO    := cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help build demo test bench lint unit calls node hot fuzz deny setup-% clean
+.PHONY: help build demo test test-kubernetes bench lint unit calls node hot fuzz deny setup-% clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: setup-build ## the static binary, target/release/cniscope
 	@RUSTFLAGS='$(STATIC)' $(CARGO) build --quiet --release --locked --target $(TARGET)
@@ -38,6 +38,9 @@ calls: build ## tests/: the binary with scripted delegates
 node: build ## integration/: namespaces, cnitool, real plugins, a real runtime (root)
 	@$(CARGO) build --quiet --locked --examples
 	@$(CARGO) test --quiet --locked --test node -- --test-threads 1
+
+test-kubernetes: setup-kubernetes build ## integration/kubernetes/: a real Kubernetes node; the first time it is built from source (root)
+	@$(CARGO) test --quiet --locked --test kubernetes -- --test-threads 1 --nocapture
 
 bench: setup-bench build ## what a call costs, and a large journal, side by side with the alternatives (root)
 	@mkdir -p target/bench

@@ -196,7 +196,11 @@ impl Cnitool<'_> {
 /// What `scripts/setup` has put below `.tools`.
 pub fn tool(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools").join(name);
-    assert!(path.exists(), "{} is missing: run `make setup-test`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `make setup-test` and `make setup-kubernetes`",
+        path.display()
+    );
     // The link may lead out of the repository; error texts are to be the same wherever it stands.
     path.canonicalize().unwrap()
 }

@@ -96,6 +96,7 @@ fn help_is_no_error() {
     Usage: cniscope [OPTIONS] <COMMAND>
 
     Commands:
+      agent        Keep the networks wrapped, and serve metrics
       bundle       Pack evidence of this node into one file, without secrets
       causes       List the causes that a diagnosis names
       completions  Print what a shell needs to complete the command line
@@ -130,6 +131,7 @@ fn help_is_no_error() {
     "#);
     assert_eq!((ran.status, ran.stderr.as_slice()), (0, b"".as_slice()));
     let verbs = [
+        "agent",
         "bundle",
         "causes",
         "completions",

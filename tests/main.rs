@@ -8,6 +8,7 @@
 )]
 #![allow(unsafe_code, reason = "what a call inherits is set between fork and exec")]
 
+mod agent;
 mod answers;
 mod cli;
 mod cli_bundle;

@@ -201,7 +201,7 @@ fn in_zone(local: PrimitiveDateTime, zone: Zone) -> SystemTime {
 }
 
 /// `90s`, `10m`, `2h`, `3d`, `500ms`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
     match &text[digits..] {

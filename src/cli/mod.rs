@@ -1,5 +1,6 @@
 //! For people: `cniscope VERB`, one file a verb.
 
+mod agent;
 mod bundle;
 mod causes;
 mod completions;
@@ -80,6 +81,8 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Keep the networks wrapped, and serve metrics
+    Agent(agent::Arguments),
     /// Pack evidence of this node into one file, without secrets
     Bundle(bundle::Arguments),
     /// List the causes that a diagnosis names
@@ -121,6 +124,8 @@ enum CliError {
     Bundle { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Agent(#[from] crate::install::agent::AgentError),
     #[error(transparent)]
     Install(#[from] crate::install::put_in::InstallError),
     #[error(transparent)]
@@ -170,6 +175,7 @@ pub fn run() -> u8 {
     };
     let common = &arguments.common;
     let done = match &arguments.verb {
+        Verb::Agent(arguments) => agent::run(common, arguments),
         Verb::Bundle(arguments) => bundle::run(common, arguments),
         Verb::Causes(arguments) => causes::run(common, arguments),
         Verb::Completions(arguments) => completions::run(arguments),

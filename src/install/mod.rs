@@ -4,6 +4,7 @@
 //! [`lock`], [`marker`] and [`switch`]. [`put_in`] and [`take_out`] tell the story of `install` and `uninstall`, [`standing`]
 //! that of `status`.
 
+pub mod agent;
 pub mod binary;
 pub mod conflist;
 pub mod delegates;

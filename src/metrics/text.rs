@@ -6,9 +6,9 @@ use super::Facts;
 use super::counters::{CALL_BOUNDS, Histogram, OVERHEAD_BOUNDS, Plugin, Verb};
 use super::pools::Pool;
 
-/// A metric.
+/// A metric, told of facts.
 #[derive(Debug)]
-pub struct Metric {
+pub struct Metric<F = Facts> {
     /// Its name.
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
@@ -17,7 +17,8 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// What it tells.
     pub help: &'static str,
-    samples: fn(&Facts, &mut Samples),
+    /// Writes its samples.
+    pub(crate) samples: fn(&F, &mut Samples),
 }
 
 /// Every metric.
@@ -166,8 +167,13 @@ pub const METRICS: &[Metric] = &[
 /// All metrics with their samples. What there is nothing of has its description alone.
 #[must_use]
 pub fn text(facts: &Facts) -> String {
+    written(METRICS, facts)
+}
+
+/// The same of other metrics, told of other facts.
+pub(crate) fn written<F>(metrics: &[Metric<F>], facts: &F) -> String {
     let mut text = String::new();
-    for metric in METRICS {
+    for metric in metrics {
         let _ = writeln!(text, "# HELP {} {}", metric.name, escaped(metric.help, false));
         let _ = writeln!(text, "# TYPE {} {}", metric.name, metric.kind);
         let mut samples = Samples { name: metric.name, text };
@@ -191,13 +197,13 @@ fn seconds(microseconds: u64) -> String {
 }
 
 /// The samples of a metric, written.
-struct Samples {
+pub(crate) struct Samples {
     name: &'static str,
     text: String,
 }
 
 impl Samples {
-    fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(crate) fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.line("", labels, value);
     }
 

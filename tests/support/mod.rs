@@ -1,5 +1,6 @@
 //! A place for calls: a folder with plugins, a journal and settings of its own, and the built binary.
 
+pub mod agent;
 mod leftovers;
 pub mod node_files;
 pub mod processes;

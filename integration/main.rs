@@ -9,6 +9,7 @@
 )]
 #![allow(unsafe_code, reason = "a namespace is entered between fork and exec")]
 
+mod agent;
 mod attachment;
 mod bundle;
 mod changed;

@@ -37,7 +37,7 @@ fn tool(name: &str) -> PathBuf {
 }
 
 /// Runs promtool with this on stdin; gives its exit status and all that it says.
-fn promtool(arguments: &[&str], stdin: &str) -> (Option<i32>, String) {
+pub fn promtool(arguments: &[&str], stdin: &str) -> (Option<i32>, String) {
     let mut command = Command::new(tool("promtool"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(&mut command);

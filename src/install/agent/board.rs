@@ -1,6 +1,5 @@
 //! What is told by HTTP, and who puts it there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,7 @@ pub struct Board {
     looking: Mutex<Option<Instant>>,
     /// The calls, as they were counted last.
     counted: Mutex<Option<(Instant, String)>>,
-    is_counting: AtomicBool,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// What was said of counting.
     said: Mutex<Vec<String>>,
 }
@@ -53,8 +51,7 @@ impl Board {
             told: Mutex::default(),
             looking: Mutex::default(),
             counted: Mutex::default(),
-            is_counting: AtomicBool::new(false),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             said: Mutex::default(),
         }
     }
@@ -97,20 +94,17 @@ impl Board {
     /// The calls as they are counted now; one at a time does it, and those who wait are told the same.
     async fn counted(self: &Arc<Board>) -> Option<String> {
         let counted = async {
-            let _turn = self.turn.lock().await;
+            let turn = self.turn.clone().lock_owned().await;
             let last = locked(&self.counted).clone();
             if let Some((_, text)) = last.filter(|(when, _)| when.elapsed() < FRESH) {
                 return Some(text);
             }
-            // One that did not come back in time may still be there.
-            if self.is_counting.swap(true, Ordering::AcqRel) {
-                return None;
-            }
             let board = self.clone();
             let counting = spawn_blocking(move || {
+                // The next one's turn comes when this is done, whether or not who asked for it is still there.
+                let _turn = turn;
                 let text = board.count();
                 *locked(&board.counted) = Some((Instant::now(), text.clone()));
-                board.is_counting.store(false, Ordering::Release);
                 text
             });
             counting.await.ok()

@@ -42,7 +42,8 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Watcher {
     inotify: Inotify,
-    folders: BTreeMap<WatchDescriptor, PathBuf>,
+    /// By what the kernel calls a folder: the paths that lead to it.
+    folders: BTreeMap<WatchDescriptor, BTreeSet<PathBuf>>,
 }
 
 impl Watcher {
@@ -60,7 +61,7 @@ impl Watcher {
     /// # Errors
     /// If the kernel has no more watches to give (`fs.inotify.max_user_watches`); those before it are watched.
     pub fn watch(&mut self, node: &Node, folders: &BTreeSet<PathBuf>) -> Result<(), Errno> {
-        let mut watched = BTreeMap::new();
+        let mut watched: BTreeMap<WatchDescriptor, BTreeSet<PathBuf>> = BTreeMap::new();
         let mut failed = Ok(());
         for folder in folders {
             for folder in folder.ancestors() {
@@ -69,7 +70,7 @@ impl Watcher {
                 let opened = format!("/proc/self/fd/{}", opened.as_raw_fd());
                 match self.inotify.add_watch(opened.as_str(), WATCHED) {
                     Ok(descriptor) => {
-                        watched.insert(descriptor, folder.to_owned());
+                        watched.entry(descriptor).or_default().insert(folder.to_owned());
                     }
                     Err(errno) => failed = Err(errno),
                 }
@@ -94,11 +95,12 @@ impl Watcher {
                     changes.insert(Change::Anything);
                     continue;
                 }
-                let Some(folder) = self.folders.get(&event.wd) else { continue };
-                if event.mask.intersects(LOST) {
-                    changes.insert(Change::Lost(folder.clone()));
-                } else if let Some(name) = event.name {
-                    changes.insert(Change::In(folder.clone(), name));
+                for folder in self.folders.get(&event.wd).into_iter().flatten() {
+                    if event.mask.intersects(LOST) {
+                        changes.insert(Change::Lost(folder.clone()));
+                    } else if let Some(name) = &event.name {
+                        changes.insert(Change::In(folder.clone(), name.clone()));
+                    }
                 }
             }
         }
@@ -159,6 +161,17 @@ mod tests {
         assert_eq!(seen(&watcher), []);
         drop(file);
         assert_eq!(seen(&watcher), [within("/", "a")]);
+    }
+
+    #[test]
+    fn a_folder_with_two_paths_is_told_by_both() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        fs::create_dir(root.path().join("b")).unwrap();
+        std::os::unix::fs::symlink("/b", root.path().join("a")).unwrap();
+        let watcher = watched(&node, &["/a", "/b"]);
+        fs::write(root.path().join("b/list"), "").unwrap();
+        assert_eq!(seen(&watcher), [within("/a", "list"), within("/b", "list")]);
     }
 
     #[test]

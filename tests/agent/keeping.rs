@@ -182,6 +182,22 @@ fn a_list_behind_a_link_is_kept_where_its_bytes_are() {
 }
 
 #[test]
+fn a_folder_behind_a_link_is_kept_too() {
+    let node = Node::new();
+    fs::create_dir(node.path("srv")).unwrap();
+    fs::rename(node.conf_dir(), node.path("srv/cni")).unwrap();
+    std::os::unix::fs::symlink("/srv/cni", node.conf_dir()).unwrap();
+    let behind = node.path("srv/cni/10-pods.conflist");
+    let agent = node.agent(&[]);
+    agent.is(200, "wrapped");
+    rename_to(&behind, LIST);
+    eventually(|| (fs::read_to_string(&behind).unwrap() == WRAPPED).then_some(()));
+    // A list that is to win by its name.
+    rename_to(&behind.with_file_name("05-first.conflist"), &LIST.replace("pods", "first"));
+    agent.is(200, "wrapped: \"first\"");
+}
+
+#[test]
 fn another_add_ons_list_that_wins_is_wrapped_too() {
     let node = Node::new();
     let agent = node.agent(&[]);

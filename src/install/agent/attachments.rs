@@ -14,6 +14,8 @@ use crate::node::results::{Cached, FOLDERS};
 
 /// More files of a folder are not looked at.
 const MAX_FILES: usize = 1 << 16;
+/// The most calls that are named at once.
+const MAX_NAMED: usize = 10;
 /// How far back the journal is searched, in bytes.
 const MAX_SEARCHED: u64 = 8 << 20;
 
@@ -72,6 +74,11 @@ impl Attachments {
             }
         }
         self.known.retain(|path, _| there.contains(path));
+        if news.len() > MAX_NAMED {
+            let more = news.len() - MAX_NAMED;
+            news.truncate(MAX_NAMED);
+            news.push(format!("{more} more calls went past cniscope"));
+        }
         self.tally(node.boot_time(), news)
     }
 

@@ -153,6 +153,8 @@ impl Keeper {
             Err(error) => {
                 let error = format!("the binary cannot be put at {}: {error}", binary.display());
                 self.unwrap_all(&folder, looked);
+                let again = |file: &networks::File| self.fights.get(&file.path).map_or(0, Fight::total);
+                looked.standing.networks = taken.iter().map(|file| network(file, again(file))).collect();
                 looked.standing.trouble = Some(format!("{error}; without it no network is wrapped"));
                 looked.again = Some(now + AGAIN);
                 return;
@@ -170,15 +172,7 @@ impl Keeper {
     fn keep_file(&mut self, now: Instant, file: &networks::File, looked: &mut Looked) -> Network {
         self.watch_file(file, &mut looked.watched);
         let fight = self.fights.entry(file.path.clone()).or_default();
-        let name = file.networks.iter().flatten().map(|network| network.name.clone()).next();
-        let mut network = Network {
-            name: name.unwrap_or_else(|| file.name()),
-            file: file.path.clone(),
-            wrapped: None,
-            again: fight.total(),
-            contended: None,
-            trouble: None,
-        };
+        let mut network = network(file, fight.total());
         let state = state(&self.node, &file.path, self.wanted.which);
         let plugins: Vec<&str> = file
             .networks
@@ -287,6 +281,19 @@ impl Keeper {
 
     fn status_file(&self) -> PathBuf {
         self.node.reached(Path::new(STATE)).join(STATUS)
+    }
+}
+
+/// A network that is not wrapped.
+fn network(file: &networks::File, again: u64) -> Network {
+    let name = file.networks.iter().flatten().map(|network| network.name.clone()).next();
+    Network {
+        name: name.unwrap_or_else(|| file.name()),
+        file: file.path.clone(),
+        wrapped: None,
+        again,
+        contended: None,
+        trouble: None,
     }
 }
 

@@ -51,7 +51,9 @@ impl Standing {
             match (&network.contended, &network.trouble) {
                 (Some(writer), _) => Some(format!("{name}: contended by {}: {}", writer.name, writer.advice)),
                 (None, Some(trouble)) => Some(format!("{name}: {trouble}")),
-                (None, None) => network.wrapped.is_none().then(|| format!("{name}: is not wrapped")),
+                // What stands above all of them is the reason.
+                (None, None) if network.wrapped.is_some() || self.trouble.is_some() => None,
+                (None, None) => Some(format!("{name}: is not wrapped")),
             }
         };
         self.trouble.iter().cloned().chain(self.networks.iter().filter_map(of_network)).collect()
@@ -129,11 +131,12 @@ mod tests {
         assert_eq!(standing.reasons(), [""; 0]);
         standing.networks[0].wrapped = None;
         standing.networks[1].contended = Some(writers::of(["cilium-cni"]));
-        standing.trouble = Some("no room".into());
         let reasons = standing.reasons();
-        assert_eq!(reasons[..2], ["no room", "network \"a\" in /etc/cni/net.d/a.conflist: is not wrapped"]);
+        assert_eq!(reasons[0], "network \"a\" in /etc/cni/net.d/a.conflist: is not wrapped");
         let expected = "network \"b\" in /etc/cni/net.d/b.conflist: contended by cilium: Cilium writes its list back after";
-        assert!(reasons[2].starts_with(expected), "{}", reasons[2]);
+        assert!(reasons[1].starts_with(expected), "{}", reasons[1]);
+        standing.trouble = Some("no room".into());
+        assert_eq!(standing.reasons(), ["no room", &reasons[1]]);
         standing.networks[0].trouble = Some("is no JSON".into());
         assert_eq!(standing.reasons()[1], "network \"a\" in /etc/cni/net.d/a.conflist: is no JSON");
     }

@@ -27,6 +27,7 @@ mod failures;
 mod faults;
 mod flannel;
 mod image;
+mod install;
 mod journal;
 mod kernel_lacks;
 mod machine;

@@ -422,8 +422,8 @@ fn what_cannot_be_installed_is_told_with_what_to_do() {
     let node = NodeFiles::new();
     fs::remove_file(node.path("opt/cni/bin/portmap")).unwrap();
     assert_eq!(
-        node.refused(&["install", "--bin-dir", "/opt/cni/bin"]),
-        (1, "cniscope: the plugin portmap is not in /opt/cni/bin: install it first; nothing on the node is changed\n".to_owned())
+        node.refused(&["install"]),
+        (1, "cniscope: the plugin portmap is not in /opt/cni/bin, /usr/local/libexec/cni, /usr/libexec/cni, /usr/local/lib/cni, /usr/lib/cni: install it first; nothing on the node is changed\n".to_owned())
     );
     assert_eq!(node.read(FILE), LIST);
     assert!(!node.path(BINARY).exists());
@@ -524,4 +524,15 @@ fn what_was_done_before_a_step_that_fails_is_taken_back() {
     fs::remove_dir_all(node.path("var/lib/cniscope")).unwrap();
     fs::remove_dir_all(node.path("var")).unwrap();
     assert_eq!((node.files(), node.read("etc/cni/net.d/00-multus.conf")), before);
+}
+
+#[test]
+fn the_binary_is_put_where_it_is_told() {
+    let node = NodeFiles::new();
+    fs::create_dir_all(node.path("usr/libexec/cni")).unwrap();
+    node.told(&["install", "--bin-dir", "/usr/libexec/cni"]);
+    assert!(node.path("usr/libexec/cni/cniscope").exists() && !node.path(BINARY).exists());
+    assert_eq!(node.run(&["status"]).status, 0);
+    node.told(&["uninstall"]);
+    assert!(!node.path("usr/libexec/cni/cniscope").exists());
 }

@@ -108,7 +108,7 @@ fn edit_within(
         return Err(EditError::Refused { path: path.to_owned(), reason });
     }
     let at = Place { path, reached: &reached };
-    at.sweep();
+    sweep_beside(&reached);
     let until = Instant::now() + patience;
     loop {
         let file = at.open()?;
@@ -140,6 +140,20 @@ fn edit_within(
     }
 }
 
+/// Removes what an edit of this file left that was killed.
+pub(super) fn sweep(node: &Node, _: &Lock, path: &Path) {
+    sweep_beside(&node.reached(path));
+}
+
+fn sweep_beside(reached: &Path) {
+    let Some(folder) = reached.parent() else { return };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_ours(&entry.file_name()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// The file, as the node names it and as it is reached.
 struct Place<'a> {
     path: &'a Path,
@@ -162,16 +176,6 @@ impl Place<'_> {
         match refusal::of_file(&file, self.reached) {
             Some(reason) => Err(refused(reason)),
             None => Ok(file),
-        }
-    }
-
-    /// Removes what an edit left that was killed.
-    fn sweep(&self) {
-        let Some(folder) = self.reached.parent() else { return };
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if is_ours(&entry.file_name()) {
-                let _ = std::fs::remove_file(entry.path());
-            }
         }
     }
 

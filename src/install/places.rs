@@ -18,22 +18,22 @@ pub struct Places {
     pub conf_dir: PathBuf,
     /// The folders of plugins, in the order in which they are looked through.
     pub bin_dirs: Vec<PathBuf>,
+    /// The one in which the binary is to be, if that was told.
+    pub told: Option<PathBuf>,
 }
 
 impl Places {
     /// Those that the node's runtime uses, but for what is told.
     #[must_use]
     pub fn find(node: &Node, conf_dir: Option<&Path>, bin_dir: Option<&Path>) -> Places {
-        let folders::InUse { runtime, conf_dir: in_use, bin_dirs } = folders::in_use(node);
-        Places {
-            runtime,
-            conf_dir: conf_dir.map_or(in_use, Path::to_owned),
-            bin_dirs: bin_dir.map_or(bin_dirs, |told| vec![told.to_owned()]),
-        }
+        let folders::InUse { runtime, conf_dir: in_use, mut bin_dirs } = folders::in_use(node);
+        let told = bin_dir.map(Path::to_owned);
+        bin_dirs.extend(told.clone().filter(|told| !bin_dirs.contains(told)));
+        Places { runtime, conf_dir: conf_dir.map_or(in_use, Path::to_owned), bin_dirs, told }
     }
 
-    /// Where the binary is to stand, and stands if it is there: beside a plugin of the node if there is one, since a folder
-    /// that a runtime looks through may be one that nobody has made, else in the first folder.
+    /// Where the binary is to stand: in the folder that was told, or where it stands, or beside a plugin of the node, since a
+    /// folder that a runtime looks through may be one that nobody has made; else in the first folder.
     #[must_use]
     pub fn binary(&self, node: &Node, beside: &str) -> PathBuf {
         let has = |name: &'_ str| {
@@ -41,7 +41,7 @@ impl Places {
             folder.cloned()
         };
         let first = || self.bin_dirs.first().cloned().unwrap_or_default();
-        has(NAME).or_else(|| has(beside)).unwrap_or_else(first).join(NAME)
+        self.told.clone().or_else(|| has(NAME)).or_else(|| has(beside)).unwrap_or_else(first).join(NAME)
     }
 }
 

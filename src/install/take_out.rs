@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::binary::Binary;
 use super::conflist::unwrap;
-use super::edit::{EditError, Edited, edit};
+use super::edit::{EditError, Edited, edit, sweep};
 use super::holders::{Holder, has_name, holders};
 use super::loaded;
 use super::lock::{Lock, LockError};
@@ -123,6 +123,7 @@ pub fn uninstall(node: &Node, wish: &Wish) -> Result<TakenOut, UninstallError> {
     let lock = Lock::take(node, PATIENCE)?;
     marker::put(node).map_err(at(marker::MARKER))?;
     let mut done = TakenOut::default();
+    lists(node, wish)?.iter().for_each(|file| sweep(node, &lock, file));
     for file in wrapped_lists(node, wish)? {
         if let Edited::Changed { .. } = edit(node, &lock, &file, unwrap)? {
             done.unwrapped.push(file);
@@ -181,8 +182,8 @@ fn at(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> UninstallError {
     move |source| UninstallError::System { path, source }
 }
 
-/// Every list of the node that names cniscope.
-fn wrapped_lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallError> {
+/// Every list of the node.
+fn lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallError> {
     let mut files = match Folder::read(node, &wish.places.conf_dir) {
         Err(error) if error.is_missing() => Vec::new(),
         folder => folder?.files.into_iter().map(|file| file.path).collect(),
@@ -194,8 +195,13 @@ fn wrapped_lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallErro
         found.extend(networks::files_beside(node, &file, &content));
         found.push(file);
     }
+    Ok(found)
+}
+
+/// Those that name cniscope.
+fn wrapped_lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallError> {
     let mut wrapped = Vec::new();
-    for file in found {
+    for file in lists(node, wish)? {
         let content = node.read(&file, MAX_BYTES)?;
         match unwrap(&content) {
             Ok(unwrapped) if unwrapped == content => {}

@@ -42,6 +42,10 @@ const PARTS: [Part; 2] = [
             ("/etc/cniscope/config.json", "The settings, or /var/lib/cniscope/config.json."),
             ("/etc/cniscope/signatures.d", "Signatures of this node's owner."),
             (
+                "/var/lib/cniscope/uninstalled",
+                "The marker of an uninstall: where it exists, no agent wraps anything.",
+            ),
+            (
                 "/etc/cniscope/disabled",
                 "Where it exists, every call goes to its plugin and nothing else happens.",
             ),

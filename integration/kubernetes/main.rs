@@ -16,6 +16,7 @@ mod image;
 #[allow(dead_code, reason = "shared with integration/")]
 #[path = "../machine.rs"]
 mod machine;
+mod manifests;
 mod node;
 mod pods;
 mod programs;

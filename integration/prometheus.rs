@@ -18,8 +18,10 @@ const RULES_TEST: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/conf-examples/prometheus/cniscope.rules.test.yml");
 
 /// What only the agent tells.
-pub const AGENT: [&str; 8] = [
+pub const AGENT: [&str; 10] = [
     "cniscope_agent_up",
+    "cniscope_agent_ready",
+    "cniscope_untold_attachments",
     "cniscope_wrapped",
     "cniscope_contended",
     "cniscope_rewrapped_total",

@@ -22,20 +22,29 @@ pub struct Parent<'a> {
 #[must_use]
 pub fn parent(traceparent: &str) -> Option<Parent<'_>> {
     let mut parts = traceparent.splitn(5, '-');
-    let mut digits = |length: usize| {
-        parts.next().filter(|part| {
-            part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
-    };
+    let mut digits = |length: usize| parts.next().filter(|part| are_digits(part, length));
     let (version, trace_id, span_id, flags) = (digits(2)?, digits(32)?, digits(16)?, digits(2)?);
     let is_known = match version {
         "ff" => false,
         "00" => parts.next().is_none(),
         _ => true,
     };
-    let is_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
     let flags = u8::from_str_radix(flags, 16).ok()?;
     (is_known && !is_zero(trace_id) && !is_zero(span_id)).then_some(Parent { trace_id, span_id, flags })
+}
+
+/// Whether this can be the id of a trace.
+#[must_use]
+pub fn is_trace_id(text: &str) -> bool {
+    are_digits(text, 32) && !is_zero(text)
+}
+
+fn are_digits(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_zero(id: &str) -> bool {
+    id.bytes().all(|byte| byte == b'0')
 }
 
 /// Whether a `tracestate` is well-formed: a list of members `key=value`, each key there once. One that is not is to be

@@ -6,7 +6,6 @@
 use std::time::UNIX_EPOCH;
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::digest::sha256;
 use crate::journal::read::Call;
@@ -227,8 +226,8 @@ impl<'a> Spans<'a> {
 
 /// The trace of a call that is part of no other: its id's own digits, where that is a UUID.
 fn own_trace_id(id: &str) -> String {
-    let uuid = Uuid::parse_str(id).ok().filter(|uuid| !uuid.is_nil());
-    uuid.map_or_else(|| sha256(id.as_bytes())[..32].to_owned(), |uuid| uuid.simple().to_string())
+    let digits = id.replace('-', "");
+    if trace::is_trace_id(&digits) { digits } else { sha256(id.as_bytes())[..32].to_owned() }
 }
 
 fn nanoseconds(time: &str) -> Option<u64> {

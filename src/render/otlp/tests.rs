@@ -1,3 +1,5 @@
+use uuid::Uuid;
+
 use super::*;
 
 const ID: &str = "01a1fe8f-3023-745d-8059-1b289f195fb9";

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueHint;
+
+use super::places::{self, Places};
 use super::{CliError, Common, Outcome, filter};
 use crate::install::agent::log::Form;
 use crate::install::agent::{self, Plan, Wanted};
 use crate::install::conflist::Which;
-use crate::render::escape;
 
 /// The shortest time between two examinations: one takes some seconds of checks at most.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -21,13 +23,12 @@ pub(super) struct Arguments {
     /// How often the node is examined, such as 10m; 0 for never
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = every)]
     doctor_every: Every,
-    /// Folder of the network configurations [default: the runtime's]
-    #[arg(long, value_name = "DIR")]
-    conf_dir: Option<PathBuf>,
-    /// Folder of the plugins [default: the runtime's]
-    #[arg(long, value_name = "DIR")]
-    bin_dir: Option<PathBuf>,
-    /// Wrap the first plugin of a list alone
+    #[command(flatten)]
+    places: Places,
+    /// The list to keep wrapped, by its name in the folder or by its path [default: the one that the runtime takes]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    conflist: Option<PathBuf>,
+    /// Wrap the first plugin of a network only
     #[arg(long)]
     head_only: bool,
     /// How the log is written
@@ -48,18 +49,17 @@ fn every(text: &str) -> Result<Every, String> {
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, CliError> {
-    if !common.root.is_dir() {
-        let root = common.root.to_string_lossy();
-        return Err(CliError::Usage(format!("--root {} is no folder", escape::line(&root))));
-    }
+    let node = places::node_to_change(common)?;
+    let (conf_dir, bin_dir) = arguments.places.told();
     let wanted = Wanted {
-        conf_dir: arguments.conf_dir.clone(),
-        bin_dir: arguments.bin_dir.clone(),
+        conf_dir,
+        bin_dir,
+        conflist: arguments.conflist.clone(),
         which: if arguments.head_only { Which::Head } else { Which::All },
         journal: common.own_journal()?,
     };
     agent::run(Plan {
-        node: common.node(),
+        node,
         root: common.root.clone(),
         wanted,
         listen: arguments.listen,

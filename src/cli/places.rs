@@ -20,6 +20,11 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// The folders that are told.
+    pub(super) fn told(&self) -> (Option<PathBuf>, Option<PathBuf>) {
+        (self.conf_dir.clone(), self.bin_dir.clone())
+    }
+
     pub(super) fn on(&self, node: &Node) -> places::Places {
         places::Places::find(node, self.conf_dir.as_deref(), self.bin_dir.as_deref())
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::agent::hold;
 use super::binary::Binary;
 use super::conflist::unwrap;
 use super::edit::{EditError, Edited, edit, sweep};
@@ -258,7 +259,8 @@ fn remove_rest(node: &Node, wish: &Wish, _: &Lock, done: &TakenOut) -> Result<()
         let path = Path::new(STATE).join(entry.file_name());
         let is_settings = FILES.iter().any(|file| path == Path::new(file));
         let is_last = path == Path::new(marker::MARKER) || entry.file_name() == super::lock::NAME;
-        if is_settings || is_last {
+        let is_held = entry.file_name() == hold::NAME && !done.agents.is_empty();
+        if is_settings || is_last || is_held {
             continue;
         }
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());

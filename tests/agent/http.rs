@@ -83,9 +83,9 @@ fn a_hundred_who_ask_at_once_are_all_answered_or_sent_away_and_it_goes_on() {
 #[test]
 fn what_doctor_finds_is_told_and_said() {
     let node = Node::new();
-    fs::remove_file(node.path("opt/cni/bin/portmap")).unwrap();
     let agent = node.agent(&["--doctor-every", "10s"]);
     agent.is(200, "wrapped");
+    fs::remove_file(node.path("opt/cni/bin/portmap")).unwrap();
     agent.says("warn  doctor: plugin-binary: fail: ");
     let failing = "cniscope_doctor_check{check=\"plugin-binary\",status=\"fail\"}";
     assert_eq!(agent.metric(failing), Some(1.0));

@@ -136,7 +136,7 @@ fn what_is_no_json_is_left_alone_and_told_until_it_is() {
     let agent = node.agent(&[]);
     agent.is(200, "wrapped");
     rename_to(&node.list(), &LIST[..40]);
-    agent.is(503, "10-pods.conflist: no JSON: ");
+    agent.is(503, "10-pods.conflist: is no JSON: ");
     assert_eq!(node.content(), &LIST[..40]);
     rename_to(&node.list(), LIST);
     agent.is(200, "wrapped");
@@ -179,6 +179,34 @@ fn a_list_behind_a_link_is_kept_where_its_bytes_are() {
     rename_to(&behind.join("list"), LIST);
     eventually(|| (fs::read_to_string(behind.join("list")).unwrap() == WRAPPED).then_some(()));
     assert!(node.list().is_symlink());
+}
+
+#[test]
+fn a_plugin_that_comes_after_its_list_is_waited_for() {
+    let node = Node::new();
+    fs::rename(node.path("opt/cni/bin/portmap"), node.path("opt/portmap")).unwrap();
+    let agent = node.agent(&[]);
+    agent.is(503, "cannot be installed: the plugin portmap is not in /opt/cni/bin, ");
+    assert_eq!((node.content().as_str(), node.binary().exists()), (LIST, false));
+    fs::rename(node.path("opt/portmap"), node.path("opt/cni/bin/portmap")).unwrap();
+    agent.is(200, "wrapped");
+    assert_eq!(node.content(), WRAPPED);
+}
+
+#[test]
+fn entries_in_the_folder_beside_a_list_are_kept_too() {
+    let node = Node::new();
+    let list = r#"{"cniVersion":"1.1.0","name":"pods","plugins":[{"type":"bridge"}]}"#;
+    fs::write(node.list(), list).unwrap();
+    let beside = node.conf_dir().join("pods");
+    fs::create_dir(&beside).unwrap();
+    fs::write(beside.join("10-portmap.conf"), r#"{"type":"portmap"}"#).unwrap();
+    let agent = node.agent(&[]);
+    agent.is(200, "wrapped: \"pods\"");
+    let is_wrapped = || fs::read_to_string(beside.join("10-portmap.conf")).unwrap().contains("cniscope");
+    assert!(is_wrapped() && node.content().contains("cniscope"));
+    rename_to(&beside.join("10-portmap.conf"), r#"{"type":"portmap"}"#);
+    eventually(|| is_wrapped().then_some(()));
 }
 
 #[test]

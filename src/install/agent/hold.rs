@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The name of its file.
-const NAME: &str = "agent.lock";
+pub const NAME: &str = "agent.lock";
 
 /// What came of asking for the lock.
 #[derive(Debug)]

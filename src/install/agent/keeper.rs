@@ -13,11 +13,15 @@ use super::standing::{Network, Own, Standing};
 use super::watched::{Concern, Watched};
 use super::writers;
 use crate::checks::networks::{self, Folder};
+use crate::cni::path::is_plugin_name;
 use crate::install::conflist::{self, Which};
 use crate::install::edit::{Edited, edit};
+use crate::install::lists::{self, List, ListsError};
 use crate::install::lock::Lock;
 use crate::install::marker::{self, MARKER};
 use crate::install::places::{Places, STATE};
+use crate::install::put_in::{Wish, install};
+use crate::install::take_out::{self, TakenOut};
 use crate::node::Node;
 use crate::node::replace::replace_loosely;
 use crate::node::results;
@@ -26,6 +30,11 @@ use crate::node::results;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After this, what could not be done is tried again: that a folder can be written again, nobody is told.
 const AGAIN: Duration = Duration::from_secs(30);
+/// After this, what could not be installed is tried again, and each time after twice as long: a plugin may be written after the
+/// list that names it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// No longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// The largest configuration that is read, as by libcni's users.
 const MAX_BYTES: u64 = 1 << 20;
 /// The name of the status file.
@@ -38,6 +47,8 @@ pub struct Wanted {
     pub conf_dir: Option<PathBuf>,
     /// The folder of the plugins, if it is told.
     pub bin_dir: Option<PathBuf>,
+    /// The list, if it is told.
+    pub conflist: Option<PathBuf>,
     /// Which entries are wrapped.
     pub which: Which,
     /// The folder of the journal, as this process reaches it.
@@ -69,13 +80,13 @@ pub struct Keeper {
     attachments: Attachments,
     standing: Standing,
     written: Vec<u8>,
-}
-
-/// What a list's bytes say.
-enum State {
-    Wrapped,
-    NotWrapped,
-    Unusable(String),
+    is_installed: bool,
+    /// Why it could not be, and when it is tried again.
+    not_installed: Option<(Instant, String)>,
+    pause: Duration,
+    /// Everything was taken out, but for a binary that sandboxes need.
+    is_out: bool,
+    has_forwarder: bool,
 }
 
 impl Keeper {
@@ -90,6 +101,11 @@ impl Keeper {
             attachments: Attachments::default(),
             standing: Standing::default(),
             written: Vec::new(),
+            is_installed: false,
+            not_installed: None,
+            pause: FIRST_PAUSE,
+            is_out: false,
+            has_forwarder: false,
         }
     }
 
@@ -105,7 +121,7 @@ impl Keeper {
             lines: Vec::new(),
         };
         if concern.networks {
-            self.keep(now, &mut looked);
+            self.keep(now, concern, &mut looked);
         } else {
             looked.standing = self.standing.clone();
         }
@@ -122,138 +138,227 @@ impl Keeper {
         looked
     }
 
-    fn keep(&mut self, now: Instant, looked: &mut Looked) {
+    fn keep(&mut self, now: Instant, concern: Concern, looked: &mut Looked) {
         if marker::is_there(&self.node) {
-            self.take_out(looked);
+            self.take_out(concern, looked);
             return;
         }
-        let folder = match Folder::read(&self.node, &looked.places.conf_dir) {
-            Ok(folder) => folder,
-            Err(error) if error.is_missing() => {
-                looked.standing.trouble = Some(format!("{error}: waiting for the network add-on to make it"));
-                return;
-            }
+        self.is_out = false;
+        let lists = match lists::chosen(
+            &self.node,
+            &looked.places,
+            self.wanted.conflist.as_deref(),
+            self.wanted.which,
+        ) {
+            Ok(lists) => lists,
             Err(error) => {
-                looked.standing.trouble = Some(error.to_string());
-                looked.again = Some(now + AGAIN);
+                self.has_none(now, &error, looked);
                 return;
             }
         };
-        let taken: Vec<&networks::File> = folder.files.iter().filter(|file| folder.is_taken(file)).collect();
-        if taken.is_empty() {
-            looked.standing.trouble = Some(missing(&folder));
+        for list in &lists {
+            self.watch_file(list, &mut looked.watched);
+        }
+        let head = lists.first().and_then(|list| list.entries.first());
+        let binary = looked.places.binary(&self.node, head.map_or("", |entry| entry.plugin.as_str()));
+        looked.watched.file(&binary);
+        let is_needed = lists.iter().flat_map(|list| &list.entries).any(|entry| entry.is_wrapped);
+        if (is_needed || self.is_installed) && !self.mend(now, &binary, &lists, looked) {
             return;
         }
-        let plugin = taken.iter().find_map(|file| file.heads().next()).unwrap_or_default();
-        let binary = looked.places.binary(&self.node, plugin);
-        looked.watched.file(&binary);
-        match mend::binary(&self.node, &binary) {
-            Ok(true) => looked.lines.push(Line::info(format!("put the binary at {}", binary.display()))),
-            Ok(false) => {}
-            Err(error) => {
-                let error = format!("the binary cannot be put at {}: {error}", binary.display());
-                self.unwrap_all(&folder, looked);
-                let again = |file: &networks::File| self.fights.get(&file.path).map_or(0, Fight::total);
-                looked.standing.networks = taken.iter().map(|file| network(file, again(file))).collect();
-                looked.standing.trouble = Some(format!("{error}; without it no network is wrapped"));
-                looked.again = Some(now + AGAIN);
-                return;
-            }
+        let is_wrapped = lists.iter().all(|list| list.before == list.after);
+        if !self.is_installed && !self.install(now, looked) && !is_wrapped {
+            looked.standing.networks = self.unwrapped_networks(&lists);
+            return;
         }
-        for file in taken {
-            let network = self.keep_file(now, file, looked);
+        for list in &lists {
+            // What was installed just now is to be read again.
+            let Ok(list) = lists::list(&self.node, &list.file, self.wanted.which)
+                .map(|now| List { is_beside: list.is_beside, ..now })
+            else {
+                continue;
+            };
+            let network = self.keep_list(now, &list, looked);
             looked.standing.networks.push(network);
         }
-        let known: Vec<PathBuf> = folder.files.iter().map(|file| file.path.clone()).collect();
-        // A file that is made anew is the same fight.
-        self.fights.retain(|path, fight| known.contains(path) || fight.total() > 0);
     }
 
-    fn keep_file(&mut self, now: Instant, file: &networks::File, looked: &mut Looked) -> Network {
-        self.watch_file(file, &mut looked.watched);
-        let fight = self.fights.entry(file.path.clone()).or_default();
-        let mut network = network(file, fight.total());
-        let state = state(&self.node, &file.path, self.wanted.which);
-        let plugins: Vec<&str> = file
-            .networks
-            .iter()
-            .flatten()
-            .flat_map(|network| &network.entries)
-            .map(|entry| entry.plugin.as_str())
-            .collect();
-        let writer = writers::of(plugins.iter().copied());
-        match state {
-            State::Unusable(why) => network.trouble = Some(why),
-            State::Wrapped => {
-                fight.is_wrapped();
-                network.wrapped = changed(&self.node, &file.path).map(|(_, time)| time);
+    /// There is no list, or none that can be wrapped: what is known of the networks is that they are not wrapped.
+    fn has_none(&self, now: Instant, error: &ListsError, looked: &mut Looked) {
+        let why = match error {
+            ListsError::None { conf_dir } => missing(&self.node, conf_dir),
+            ListsError::File(_) => {
+                looked.again = Some(now + AGAIN);
+                error.to_string()
             }
-            State::NotWrapped => match fight
-                .is_not_wrapped(now, changed(&self.node, &file.path).unwrap_or((0, SystemTime::UNIX_EPOCH)))
-            {
-                Verdict::Leave(until) => {
-                    network.contended = Some(writer);
-                    earliest(&mut looked.again, until);
-                }
-                Verdict::Wrap => match wrap(&self.node, &file.path, self.wanted.which) {
-                    Ok(()) => {
-                        let place = format!("network {:?} in {}", network.name, file.path.display());
-                        if fight.wrapped(now) {
-                            let (by, times) = (writer.name, fight.total());
-                            looked.lines.push(Line::warn(format!(
-                                "{place}: was written anew (by: {by}), wrapped again; so far: {times}"
-                            )));
-                        } else {
-                            looked.lines.push(Line::info(format!("{place}: wrapped")));
-                        }
-                        network.again = fight.total();
-                        network.wrapped = changed(&self.node, &file.path).map(|(_, time)| time);
-                    }
-                    Err(why) => {
-                        network.trouble = Some(why);
-                        earliest(&mut looked.again, now + AGAIN);
-                    }
-                },
-            },
+            _ => error.to_string(),
+        };
+        if !matches!(error, ListsError::None { .. }) {
+            looked.standing.networks.clone_from(&self.standing.networks);
+            for network in &mut looked.standing.networks {
+                (network.wrapped, network.contended, network.trouble) = (None, None, None);
+            }
         }
+        looked.standing.trouble = Some(why);
+    }
+
+    /// Sees to it that the binary can be run. Where it cannot, the lists are unwrapped.
+    fn mend(&mut self, now: Instant, binary: &Path, lists: &[List], looked: &mut Looked) -> bool {
+        match mend::binary(&self.node, binary) {
+            Ok(true) => looked.lines.push(Line::warn(format!("put the binary back at {}", binary.display()))),
+            Ok(false) => {}
+            Err(error) => {
+                self.unwrap_all(looked);
+                looked.standing.networks = self.unwrapped_networks(lists);
+                looked.standing.trouble = Some(format!(
+                    "the binary cannot be put at {}: {error}; without it no network is wrapped",
+                    binary.display()
+                ));
+                looked.again = Some(now + AGAIN);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Does what `cniscope install` does: binary, plugins, lists, and all of it verified.
+    fn install(&mut self, now: Instant, looked: &mut Looked) -> bool {
+        if let Some((at, why)) = self.not_installed.as_ref().filter(|(at, _)| now < *at) {
+            looked.standing.trouble = Some(why.clone());
+            looked.again = Some(*at);
+            return false;
+        }
+        let wish = Wish {
+            conflist: self.wanted.conflist.clone(),
+            which: self.wanted.which,
+            places: looked.places.clone(),
+        };
+        match install(&self.node, &wish) {
+            Ok(installed) => {
+                let binary = installed.plan.binary.display();
+                let changed = installed.plan.lists.iter().filter(|list| list.before != list.after);
+                let changed: Vec<String> = changed.map(|list| list.file.display().to_string()).collect();
+                let lists = if changed.is_empty() {
+                    "wrapped already".to_owned()
+                } else {
+                    format!("wrapped {}", changed.join(", "))
+                };
+                looked.lines.push(Line::info(format!("installed: {binary}; {lists}")));
+                self.is_installed = true;
+                self.not_installed = None;
+                self.pause = FIRST_PAUSE;
+                true
+            }
+            Err(error) => {
+                let why = format!("cannot be installed: {error}");
+                let at = now + self.pause;
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                looked.standing.trouble = Some(why.clone());
+                looked.again = Some(at);
+                self.not_installed = Some((at, why));
+                false
+            }
+        }
+    }
+
+    fn unwrapped_networks(&self, lists: &[List]) -> Vec<Network> {
+        let again = |list: &List| self.fights.get(&list.file).map_or(0, Fight::total);
+        lists.iter().map(|list| network(list, again(list))).collect()
+    }
+
+    fn keep_list(&mut self, now: Instant, list: &List, looked: &mut Looked) -> Network {
+        let fight = self.fights.entry(list.file.clone()).or_default();
+        let mut network = network(list, fight.total());
+        let looks = changed(&self.node, &list.file);
+        if !list.is_wanted() || list.before == list.after {
+            fight.is_wrapped();
+            network.wrapped = looks.map(|(_, time)| time);
+            return network;
+        }
+        let writer = writers::of(list.entries.iter().map(|entry| entry.plugin.as_str()));
+        if let Verdict::Leave(until) = fight.is_not_wrapped(now, looks.unwrap_or((0, SystemTime::UNIX_EPOCH)))
+        {
+            network.contended = Some(writer);
+            earliest(&mut looked.again, until);
+            return network;
+        }
+        let which = self.wanted.which;
+        if let Err(why) = change(&self.node, &list.file, |bytes| conflist::wrap(bytes, which)) {
+            network.trouble = Some(why);
+            earliest(&mut looked.again, now + AGAIN);
+            return network;
+        }
+        let place = format!("network {:?} in {}", network.name, list.file.display());
+        looked.lines.push(if fight.wrapped(now) {
+            let (by, times) = (writer.name, fight.total());
+            Line::warn(format!("{place}: was written anew (by: {by}), wrapped again; so far: {times}"))
+        } else {
+            Line::info(format!("{place}: wrapped"))
+        });
+        network.again = fight.total();
+        network.wrapped = changed(&self.node, &list.file).map(|(_, time)| time);
         network
     }
 
     /// The folder of entries beside a list, and the one that a link leads to.
-    fn watch_file(&self, file: &networks::File, watched: &mut Watched) {
-        let name = file.networks.iter().flatten().map(|network| network.name.as_str()).next();
-        if let Some(name) = name.filter(|name| crate::cni::path::is_plugin_name(name)) {
-            let beside = file.path.with_file_name(name);
+    fn watch_file(&self, list: &List, watched: &mut Watched) {
+        if is_plugin_name(&list.network) {
+            let beside = list.file.with_file_name(&list.network);
             if self.node.metadata(&beside).is_ok_and(|metadata| metadata.is_dir()) {
                 watched.folder(&beside);
             }
         }
+        watched.file(&list.file);
         let root = self.node.reached(Path::new("/"));
-        let reached = self.node.reached(&file.path);
+        let reached = self.node.reached(&list.file);
         if let Ok(real) = reached.strip_prefix(root) {
             watched.file(&Path::new("/").join(real));
         }
     }
 
-    fn take_out(&mut self, looked: &mut Looked) {
-        match Folder::read(&self.node, &looked.places.conf_dir) {
-            Ok(folder) => self.unwrap_all(&folder, looked),
-            Err(error) if error.is_missing() => {}
-            Err(error) => looked.lines.push(Line::error(error.to_string())),
+    /// Does what `cniscope uninstall` does, and once more when a sandbox is gone that needs the binary.
+    fn take_out(&mut self, concern: Concern, looked: &mut Looked) {
+        self.is_installed = false;
+        self.fights.values_mut().for_each(Fight::unwrapped);
+        if !self.is_out || self.has_forwarder && concern.results {
+            let wish = take_out::Wish {
+                places: looked.places.clone(),
+                conflist: self.wanted.conflist.clone(),
+                purge: false,
+            };
+            match take_out::uninstall(&self.node, &wish) {
+                Ok(done) => {
+                    self.is_out = true;
+                    self.has_forwarder = done.forwarder.is_some();
+                    looked.lines.extend(told(&done));
+                    // It is this agent for which the marker is to stay, whether or not its process is to be seen there.
+                    if let Err(error) = marker::put(&self.node) {
+                        looked.lines.push(Line::error(format!("{MARKER}: {error}")));
+                    }
+                }
+                Err(error) => looked.lines.push(Line::error(error.to_string())),
+            }
+        } else {
+            self.unwrap_all(looked);
         }
         looked.standing.trouble =
             Some(format!("cniscope is uninstalled: {MARKER} is there; `cniscope install` removes it"));
     }
 
-    fn unwrap_all(&mut self, folder: &Folder, looked: &mut Looked) {
+    fn unwrap_all(&mut self, looked: &mut Looked) {
         self.fights.values_mut().for_each(Fight::unwrapped);
-        for file in &folder.files {
-            let content = self.node.read(&file.path, MAX_BYTES).unwrap_or_default();
-            if conflist::unwrap(&content).is_ok_and(|unwrapped| unwrapped != content) {
-                let place = file.path.display();
-                match change(&self.node, &file.path, conflist::unwrap) {
-                    Ok(()) => looked.lines.push(Line::warn(format!("{place}: unwrapped"))),
-                    Err(error) => looked.lines.push(Line::error(error)),
+        let Ok(folder) = Folder::read(&self.node, &looked.places.conf_dir) else { return };
+        let told = self.wanted.conflist.iter().map(|told| looked.places.conf_dir.join(told));
+        for file in folder.files.into_iter().map(|file| file.path).chain(told) {
+            let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
+            let beside = networks::files_beside(&self.node, &file, &content);
+            for file in beside.into_iter().chain([file]) {
+                let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
+                if conflist::unwrap(&content).is_ok_and(|unwrapped| unwrapped != content) {
+                    looked.lines.push(match change(&self.node, &file, conflist::unwrap) {
+                        Ok(()) => Line::warn(format!("{}: unwrapped", file.display())),
+                        Err(error) => Line::error(error),
+                    });
                 }
             }
         }
@@ -285,16 +390,28 @@ impl Keeper {
 }
 
 /// A network that is not wrapped.
-fn network(file: &networks::File, again: u64) -> Network {
-    let name = file.networks.iter().flatten().map(|network| network.name.clone()).next();
+fn network(list: &List, again: u64) -> Network {
     Network {
-        name: name.unwrap_or_else(|| file.name()),
-        file: file.path.clone(),
+        name: list.network.clone(),
+        file: list.file.clone(),
         wrapped: None,
         again,
         contended: None,
         trouble: None,
     }
+}
+
+/// What was taken out, in a line each.
+fn told(done: &TakenOut) -> Vec<Line> {
+    let mut lines: Vec<Line> =
+        done.unwrapped.iter().map(|file| Line::warn(format!("{}: unwrapped", file.display()))).collect();
+    lines.extend(done.removed.iter().map(|binary| Line::info(format!("{}: removed", binary.display()))));
+    lines.extend(done.forwarder.iter().map(|binary| {
+        let sandboxes = || format!("{} attachments of Pods need it", done.holders.len());
+        let why = done.held.clone().unwrap_or_else(sandboxes);
+        Line::info(format!("{}: stays as a forwarder: {why}", binary.display()))
+    }));
+    lines
 }
 
 /// What is watched wherever the lists are.
@@ -309,32 +426,19 @@ fn watched(places: &Places) -> Watched {
 }
 
 /// Why there is no network: an add-on that is yet to come, or one that puts the others' lists aside.
-fn missing(folder: &Folder) -> String {
-    let aside = folder.unread.iter().find(|name| name.ends_with(".cilium_bak"));
-    let place = folder.path.display();
-    match aside {
+fn missing(node: &Node, conf_dir: &Path) -> String {
+    let place = conf_dir.display();
+    let names = match Folder::read(node, conf_dir) {
+        Ok(folder) => folder.unread,
+        Err(error) => return format!("{error}: waiting for the network add-on to make it"),
+    };
+    match names.iter().find(|name| name.ends_with(".cilium_bak")) {
         Some(name) => format!(
             "{place} has no network: Cilium has renamed what was there ({name}) and not written its own yet; where others are to \
              stay, set cni.exclusive=false in its Helm values"
         ),
         None => format!("{place} has no network yet: waiting for the add-on to write one"),
     }
-}
-
-fn state(node: &Node, path: &Path, which: Which) -> State {
-    let content = match node.read(path, MAX_BYTES) {
-        Ok(content) => content,
-        Err(error) => return State::Unusable(error.to_string()),
-    };
-    match conflist::wrap(&content, which) {
-        Ok(wrapped) if wrapped == content => State::Wrapped,
-        Ok(_) => State::NotWrapped,
-        Err(error) => State::Unusable(error.to_string()),
-    }
-}
-
-fn wrap(node: &Node, path: &Path, which: Which) -> Result<(), String> {
-    change(node, path, |bytes| conflist::wrap(bytes, which))
 }
 
 fn change(

@@ -10,7 +10,7 @@ pub mod board;
 pub mod bypass;
 pub mod examination;
 pub mod fights;
-mod hold;
+pub(super) mod hold;
 pub mod http;
 mod keeper;
 pub mod log;

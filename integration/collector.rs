@@ -1,6 +1,8 @@
 //! A real OpenTelemetry Collector with the configurations that are shipped: it reads the spans of `cniscope journal -o otlp`,
 //! and the journal itself through its rotations.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -13,6 +15,8 @@ use crate::world::{POD, World, tool};
 pub const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf-examples/kubernetes/shipping");
 /// Where the collector writes what it has read.
 const READ: &str = "/run/read.jsonl";
+/// Where it takes traces over HTTP.
+const HTTP: &str = "127.0.0.1:4318";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// A collector in a world.
@@ -22,13 +26,18 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// Starts it with a shipped configuration. It sends to a file instead of a server, and shows no metrics of its own.
+    /// Starts it with a shipped configuration. It sends to a file instead of a server, and shows no metrics of its own;
+    /// traces it takes over HTTP too.
     fn start(world: &'a World, configuration: &str, signal: &str) -> Collector<'a> {
-        let instead = json!({
+        let mut instead = json!({
             "exporters": {"file": {"path": READ, "append": true, "flush_interval": "100ms"}},
             "processors": {"batch": {"timeout": "100ms"}},
             "service": {"telemetry": {"metrics": {"level": "none"}}, "pipelines": {signal: {"exporters": ["file"]}}},
         });
+        if signal == "traces" {
+            instead["receivers"] = json!({"otlp": {"protocols": {"http": {"endpoint": HTTP}}}});
+            instead["service"]["pipelines"]["traces"]["receivers"] = json!(["otlpjsonfile", "otlp"]);
+        }
         world.write("/run/instead.yaml", &instead.to_string());
         let mut command = Command::new(tool("bin/otelcol"));
         command.args(["--config", &format!("{SHIPPED}/{configuration}"), "--config", "/run/instead.yaml"]);
@@ -177,7 +186,25 @@ fn the_collector_reads_the_spans_of_the_journal_as_they_were_written() {
     // What comes later is read too, as from `journal -f`.
     world.sh("cat /var/log/cniscope/spans.jsonl >/run/again; sed s/4bf92f35/4bf92f36/ /run/again >>/var/log/cniscope/spans.jsonl");
     eventually(|| (spans(&collector.documents()).len() == 2 * written.len()).then_some(()));
+    for line in ran.text().lines() {
+        let answer = world.inside(|| post(&line.replace("4bf92f35", "4bf92f37")));
+        assert!(answer.starts_with("HTTP/1.0 200 ") || answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    eventually(|| (spans(&collector.documents()).len() == 3 * written.len()).then_some(()));
     collector.stop();
+}
+
+/// Sends a line as the documentation says; gives the answer.
+fn post(line: &str) -> String {
+    let mut stream = TcpStream::connect(HTTP).unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        line.len()
+    );
+    stream.write_all((head + line).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// What the collector has read of the journal: the bodies of the log records as they were.

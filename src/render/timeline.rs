@@ -35,7 +35,7 @@ pub(super) fn steps(call: &Call) -> Vec<Step> {
             (None, None) => String::new(),
         };
         steps.push((
-            String::new(),
+            after(number("plugin_after_ms")),
             "delegate",
             format!("{} ran {}{end}", text(&record["plugin"]), duration(plugin)),
         ));
@@ -76,7 +76,7 @@ mod tests {
     fn a_call_is_told_step_by_step() {
         let record = json!({
             "plugin": "calico", "caller": {"pid": 812, "name": "containerd"}, "duration_ms": 12_345.0, "plugin_ms": 12_300.0,
-            "overhead_ms": 45.0, "exit_status": 1, "signal": null, "diagnosis": {"cause": "agent-unreachable"},
+            "overhead_ms": 45.0, "plugin_after_ms": 3.0, "exit_status": 1, "signal": null, "diagnosis": {"cause": "agent-unreachable"},
             "checks": [{"check": "netns", "took_us": 43}, {"check": "calico", "took_us": 2500}],
         });
         assert_eq!(
@@ -84,7 +84,7 @@ mod tests {
             [
                 "0 ms|begin|containerd, pid 812",
                 "|checks|netns 0.0 ms, calico 2.5 ms",
-                "|delegate|calico ran 12 s, exit status 1",
+                "+3.0 ms|delegate|calico ran 12 s, exit status 1",
                 "+10 s|stall|it was silent, and was looked at",
                 "|diagnosis|agent-unreachable",
                 "+12 s|end|failed, of it 45 ms in cniscope",

@@ -9,6 +9,10 @@ BINARY   := target/release/cniscope
 # can do costs sha2 more than it hashes in a call. The linker's scripts keep together what a call runs.
 STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getrandom_backend="linux_getrandom" \
 	--cfg sha2_backend="soft" -C link-arg=-Wl,-T,$(CURDIR)/scripts/hot.ld -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
+# Functions that are the same are there once, where the linker is LLVM's, as Rust's is for this machine.
+ifneq ($(filter x86_64-%-linux-gnu,$(TARGET)),)
+STATIC   += -C link-arg=-Wl,--icf=all
+endif
 CARGO    := cargo
 # Debian's names of the compilers for other machines.
 CROSS    := $(if $(filter $(HOST),$(TARGET)),,CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_LINKER=$(subst -unknown,,$(TARGET))-gcc)

@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use cniscope::install::agent::metrics::METRICS;
 use serde_json::Value;
 
-use crate::prometheus::{AGENT, node_exporter, place, prometheus, write_metrics};
+use crate::prometheus::{is_of_agents, node_exporter, place, prometheus, write_metrics};
 use crate::support::{eventually, spawn};
 use crate::world::tool;
 
@@ -101,12 +102,12 @@ fn a_prometheus_answers_every_query_of_the_dashboard() {
         assert!(!query.contains('$'), "a variable that Grafana does not have: {query}");
         assert!(server.query(query).is_some(), "Prometheus refuses {query}");
         for metric in metrics(query) {
-            let is_known = names.contains(metric.as_str()) || AGENT.contains(&metric.as_str());
+            let is_known = names.contains(metric.as_str()) || is_of_agents(&metric);
             assert!(is_known, "nobody tells {metric}: {query}");
         }
     }
     // Without rates, which want some minutes, each finds something.
-    let of_agents = |query: &str| metrics(query).iter().any(|metric| AGENT.contains(&metric.as_str()));
+    let of_agents = |query: &str| metrics(query).iter().any(|metric| is_of_agents(metric));
     let quick =
         queries.iter().filter(|query| !query.contains('[') && !query.contains("> 0") && !of_agents(query));
     for query in quick {
@@ -114,6 +115,7 @@ fn a_prometheus_answers_every_query_of_the_dashboard() {
     }
     // What is not asked for by any panel is not worth telling.
     let asked: BTreeSet<String> = queries.iter().flat_map(|query| metrics(query)).collect();
-    let unasked: Vec<&str> = AGENT.iter().copied().filter(|metric| !asked.contains(*metric)).collect();
+    let unasked: Vec<&str> =
+        METRICS.iter().map(|metric| metric.name).filter(|metric| !asked.contains(*metric)).collect();
     assert_eq!(unasked, Vec::<&str>::new());
 }

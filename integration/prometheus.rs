@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use cniscope::install::agent;
 use serde_json::{Value, json};
 
 use crate::support::{Place, eventually, spawn};
@@ -17,19 +18,10 @@ const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf-examples/promethe
 const RULES_TEST: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/conf-examples/prometheus/cniscope.rules.test.yml");
 
-/// What only the agent tells.
-pub const AGENT: [&str; 10] = [
-    "cniscope_agent_up",
-    "cniscope_agent_ready",
-    "cniscope_untold_attachments",
-    "cniscope_wrapped",
-    "cniscope_contended",
-    "cniscope_rewrapped_total",
-    "cniscope_bypassed_calls_total",
-    "cniscope_unrecorded_sandboxes",
-    "cniscope_doctor_check",
-    "cniscope_doctor_last_run_timestamp_seconds",
-];
+/// Whether only the agent tells a metric.
+pub fn is_of_agents(name: &str) -> bool {
+    agent::metrics::METRICS.iter().any(|metric| metric.name == name)
+}
 
 /// A program that `scripts/setup test` puts into .tools.
 fn tool(name: &str) -> PathBuf {
@@ -115,7 +107,7 @@ fn every_metric_that_the_rules_use_is_one_that_is_told() {
     let words = rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
     let known = |word: &str| {
         let name = word.strip_suffix("_bucket").unwrap_or(word);
-        AGENT.contains(&name) || cniscope::metrics::text::METRICS.iter().any(|metric| metric.name == name)
+        is_of_agents(name) || cniscope::metrics::text::METRICS.iter().any(|metric| metric.name == name)
     };
     let used: Vec<&str> = words.filter(|word| word.starts_with("cniscope_")).collect();
     assert!(used.len() > 10, "{used:?}");

@@ -1,11 +1,12 @@
-//! The texts of the other languages: parsed when one is asked for.
+//! The texts of the other languages: unpacked when one is asked for (`build.rs` packs them).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::sync::OnceLock;
 
+use flate2::read::DeflateDecoder;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::diagnosis::catalogue::entries;
 
@@ -37,19 +38,19 @@ pub(super) struct Sentence {
     pub told: String,
 }
 
+/// The files of a language, as one document.
+#[derive(Debug, Default, Deserialize)]
+struct Texts {
+    causes: HashMap<String, Told>,
+    words: HashMap<String, String>,
+    fixes: HashMap<String, String>,
+    findings: HashMap<String, String>,
+}
+
 macro_rules! data {
-    ($folder:literal) => {{
+    ($language:literal) => {{
         static DATA: OnceLock<Data> = OnceLock::new();
-        DATA.get_or_init(|| {
-            Data::parse(
-                include_str!(concat!($folder, "/causes.json")),
-                include_str!(concat!($folder, "/words.json")),
-                [
-                    include_str!(concat!($folder, "/fixes.json")),
-                    include_str!(concat!($folder, "/findings.json")),
-                ],
-            )
-        })
+        DATA.get_or_init(|| Data::unpack(include_bytes!(concat!(env!("OUT_DIR"), "/", $language))))
     }};
 }
 
@@ -62,16 +63,19 @@ impl Data {
         data!("zh")
     }
 
-    fn parse(causes: &str, words: &str, sentences: [&str; 2]) -> Data {
-        let causes: HashMap<String, Told> = parsed(causes);
+    fn unpack(packed: &[u8]) -> Data {
+        let mut document = Vec::new();
+        // None, which is English, if it is broken: a test holds it whole.
+        let _ = DeflateDecoder::new(packed).read_to_end(&mut document);
+        let texts: Texts = serde_json::from_slice(&document).unwrap_or_default();
         let mut fixes = HashMap::new();
         for entry in entries() {
-            let told = causes.get(entry.id).map(|told| told.fix.as_slice()).unwrap_or_default();
+            let told = texts.causes.get(entry.id).map(|told| told.fix.as_slice()).unwrap_or_default();
             fixes.extend(entry.fix.iter().zip(told).map(|(fix, told)| (fix.text, told.clone())));
         }
-        let sentences = sentences.into_iter().flat_map(parsed::<HashMap<String, String>>);
+        let sentences = texts.fixes.into_iter().chain(texts.findings);
         let sentences = sentences.map(|(english, told)| Sentence::new(&english, told)).collect();
-        Data { causes, words: parsed(words), fixes, sentences }
+        Data { causes: texts.causes, words: texts.words, fixes, sentences }
     }
 
     /// What an English sentence is in this language.
@@ -90,11 +94,6 @@ impl Data {
             .collect();
         Some(filled(&sentence.told, &values.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
     }
-}
-
-/// The texts; none, which is English, if the file is broken: a test holds them whole.
-fn parsed<T: DeserializeOwned + Default>(text: &str) -> T {
-    serde_json::from_str(text).unwrap_or_default()
 }
 
 impl Sentence {

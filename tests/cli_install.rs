@@ -120,9 +120,7 @@ fn what_was_installed_is_taken_out_without_a_trace() {
     assert_eq!((node.read(FILE).as_str(), state(&path)), (LIST, as_it_was));
     let with_folders = [before, ["var".to_owned(), "var/lib".to_owned()].to_vec()].concat();
     assert_eq!(node.files(), with_folders);
-    insta::assert_snapshot!(node.told(&["uninstall"]), @r"
-    worker-1: nothing to do, it is not installed
-    ");
+    insta::assert_snapshot!(node.told(&["uninstall"]), @"worker-1: nothing to do, it is not installed");
 }
 
 #[test]
@@ -535,4 +533,15 @@ fn the_binary_is_put_where_it_is_told() {
     assert_eq!(node.run(&["status"]).status, 0);
     node.told(&["uninstall"]);
     assert!(!node.path("usr/libexec/cni/cniscope").exists());
+}
+
+#[test]
+fn what_a_killed_installation_left_among_the_plugins_goes_with_an_uninstall() {
+    let node = NodeFiles::new();
+    let left = ["opt/cni/bin/.cniscope-next.cniscope-new", "opt/cni/bin/.cniscope-last.cniscope-new"];
+    for path in left {
+        node.put(path, "half");
+    }
+    node.told(&["uninstall"]);
+    assert!(left.iter().all(|path| !node.path(path).exists()));
 }

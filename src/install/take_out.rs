@@ -130,6 +130,10 @@ pub fn uninstall(node: &Node, wish: &Wish) -> Result<TakenOut, UninstallError> {
             done.unwrapped.push(file);
         }
     }
+    // What an installation that was killed has left among the plugins.
+    for folder in &wish.places.bin_dirs {
+        Binary::at(&places::entry(node, &folder.join(NAME))).forget();
+    }
     let binaries = binaries(node, &wish.places);
     if !binaries.is_empty() {
         switch::put(node).map_err(at(switch::SWITCH))?;
@@ -143,9 +147,7 @@ pub fn uninstall(node: &Node, wish: &Wish) -> Result<TakenOut, UninstallError> {
         return Ok(done);
     }
     for binary in binaries {
-        let path = places::entry(node, &binary);
-        Binary::at(&path).forget();
-        std::fs::remove_file(&path).map_err(at(&binary))?;
+        std::fs::remove_file(places::entry(node, &binary)).map_err(at(&binary))?;
         done.removed.get_or_insert(binary);
     }
     remove_rest(node, wish, &lock, &done)?;

@@ -10,8 +10,9 @@ use serde::Deserialize;
 use super::Node;
 use super::netns::Netns;
 
-/// The folders in which runtimes, and Multus for the networks that it runs, let libcni keep it.
-pub const FOLDERS: [&str; 2] = ["/var/lib/cni/results", "/var/lib/cni/multus/results"];
+/// The folders in which runtimes, old ones among them, and Multus for the networks that it runs, let libcni keep it.
+pub const FOLDERS: [&str; 3] =
+    ["/var/lib/cni/results", "/var/lib/cni/cache/results", "/var/lib/cni/multus/results"];
 /// A larger file is none.
 const MAX_BYTES: u64 = 1 << 20;
 

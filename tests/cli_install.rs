@@ -1,13 +1,17 @@
 //! `install`, `status` and `uninstall` on the files of a node: what they do, and what they say.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::support::node_files::{BINARY, FILE, LIST, NodeFiles};
-use crate::support::{Place, Ran, cniscope};
+use crate::support::{Place, Ran, cniscope, spawn};
 
 #[test]
 fn an_installation_says_what_it_does_and_what_comes_next() {
@@ -192,6 +196,24 @@ fn an_uninstall_that_waits_ends_with_the_last_sandbox() {
         assert!(waiting.join().unwrap().starts_with("worker-1: uninstalled\n"));
     });
     assert!(!node.path(BINARY).exists());
+}
+
+#[test]
+fn an_uninstall_that_stays_ends_with_a_signal() {
+    let node = NodeFiles::new();
+    node.told(&["install"]);
+    let root = node.path("");
+    let mut staying =
+        spawn(&mut node.place.cli_command(&["uninstall", "--stay", "--root", root.to_str().unwrap()]));
+    let mut told = String::new();
+    let mut lines = BufReader::new(staying.stdout.take().unwrap());
+    while !told.contains("removed\n") {
+        assert_ne!(lines.read_line(&mut told).unwrap(), 0, "it has ended: {told}");
+    }
+    assert!(!node.path(BINARY).exists());
+    assert!(staying.try_wait().unwrap().is_none());
+    kill(Pid::from_raw(staying.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(staying.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Wait until no Pod needs the binary any more, so many seconds at most [default: without end]
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     wait: Option<u64>,
+    /// Stay when it is done, and do nothing more: the program of a DaemonSet's Pod must not end
+    #[arg(long, conflicts_with = "dry_run")]
+    stay: bool,
     /// Remove the journal too
     #[arg(long)]
     purge: bool,
@@ -67,6 +70,11 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
             writeln!(out, "{}", escape::json(&serde_json::to_string_pretty(&document)?))
         }
     })?;
+    if arguments.stay {
+        loop {
+            nix::unistd::pause();
+        }
+    }
     // Who waits wants it gone.
     let is_left = arguments.wait.is_some() && done.forwarder.is_some();
     Ok(if is_left { Outcome::Problem } else { Outcome::Fine })

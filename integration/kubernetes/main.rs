@@ -9,10 +9,13 @@
 )]
 #![allow(unsafe_code, reason = "what is shared with integration/ enters namespaces between fork and exec")]
 
+mod daemonset;
 mod faults;
 mod hundred_pods;
 #[path = "../image.rs"]
 mod image;
+mod install_page;
+mod layouts;
 #[allow(dead_code, reason = "shared with integration/")]
 #[path = "../machine.rs"]
 mod machine;
@@ -25,6 +28,7 @@ mod restarts;
 #[allow(dead_code, reason = "shared with tests/")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod uninstall;
 #[allow(dead_code, reason = "shared with integration/")]
 #[path = "../world.rs"]
 mod world;

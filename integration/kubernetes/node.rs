@@ -20,17 +20,10 @@ use crate::world::tool;
 pub const LIST: &str = "/etc/cni/net.d/10-pods.conflist";
 /// The plugins that it and the runtime use.
 const PLUGINS: [&str; 4] = ["bridge", "host-local", "loopback", "portmap"];
-/// Where CNI, its plugins and cniscope keep something. None of it is left by a test to the next one.
-pub const FOLDERS: [&str; 7] = [
-    // The runtime watches this one, and gives up when it goes.
-    "/etc/cni/net.d",
-    "/etc/cniscope",
-    "/opt/cni/bin",
-    "/run/cniscope",
-    "/var/lib/cni",
-    "/var/lib/cniscope",
-    "/var/log/cniscope",
-];
+/// What is cniscope's own.
+const OURS: &str = "/etc/cniscope /run/cniscope /var/lib/cniscope /var/log/cniscope";
+/// The folders of CNI, which the runtime watches.
+const SHARED: &str = "/etc/cni/net.d /opt/cni/bin";
 /// How long anything may take on a busy machine, in seconds.
 pub const PATIENCE: u64 = 120;
 
@@ -135,9 +128,7 @@ impl Node {
         self.kubectl(&["delete", "pods", "--all", "--grace-period=0"]);
         self.crictl(&["rmp", "--all", "--force"]);
         self.sh("ip link delete cni0 || true");
-        for folder in FOLDERS {
-            self.sh(&format!("[ ! -e {folder} ] || find {folder} -mindepth 1 -delete"));
-        }
+        self.sh(&format!("rm -rf {OURS}; find {SHARED} -mindepth 1 -delete; mkdir -p /var/lib/cni; find /var/lib/cni -mindepth 1 -delete"));
         for plugin in PLUGINS {
             fs::copy(tool(&format!("plugins/{plugin}")), self.machine.path("/opt/cni/bin").join(plugin))
                 .unwrap();
@@ -147,20 +138,23 @@ impl Node {
         self.is_ready();
     }
 
-    /// Puts cniscope in place.
+    /// Puts cniscope in place, as its administrator does.
     pub fn install(&self) {
-        fs::copy(cniscope(), self.machine.path("/opt/cni/bin/cniscope")).unwrap();
-        let list = self.read(LIST);
-        let mut wrapped = list.clone();
-        for plugin in ["bridge", "portmap"] {
-            let (old, new) = (
-                format!(r#""type": "{plugin}""#),
-                format!(r#""type": "cniscope", "cniscope": {{"wraps": "{plugin}"}}"#),
-            );
-            wrapped = wrapped.replace(&old, &new);
-        }
-        self.write(LIST, &wrapped);
-        self.has_loaded(&wrapped);
+        let told = self.built(&["install"]);
+        assert!(told.contains("containerd has it"), "{told}");
+    }
+
+    /// What the built binary tells, which has to find no problem.
+    pub fn built(&self, arguments: &[&str]) -> String {
+        printed(self.command(cniscope().to_str().unwrap()).args(arguments))
+    }
+
+    /// What stands of cniscope, of the networks' lists and of the plugins: every path with its kind, mode, owner and content.
+    pub fn listing(&self) -> String {
+        self.sh(&format!(
+            "for folder in {OURS} {SHARED}; do [ ! -e $folder ] || find $folder -printf '%p %y %m %U:%G %l\\n'; done | sort
+             find {SHARED} -type f -exec sha256sum {{}} + | sort"
+        ))
     }
 
     /// Waits until the runtime has loaded the list that this is the text of.
@@ -197,6 +191,8 @@ impl Node {
         let mut command = self.machine.command(program);
         let path = format!("/opt/cni/bin:{}:/usr/sbin:/usr/bin:/sbin:/bin", tool("bin").display());
         command.env("PATH", path).env("KUBECONFIG", KUBECONFIG).env("HOME", "/root");
+        // What ctr unpacks images for: overlays upon overlays are refused.
+        command.env("CONTAINERD_SNAPSHOTTER", "native");
         command
     }
 
@@ -238,7 +234,7 @@ impl Node {
     /// Gives the runtime an image.
     pub fn import(&self, archive: &std::path::Path) {
         // It is asked until it answers.
-        let import = ["--namespace", "k8s.io", "images", "import", "--snapshotter", "native"];
+        let import = ["--namespace", "k8s.io", "images", "import"];
         within(PATIENCE, || ended(self.command("ctr").args(import).arg(archive)).ok());
     }
 

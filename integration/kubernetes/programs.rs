@@ -79,6 +79,8 @@ impl Program {
                 "--service-account-key-file=/etc/kubernetes/pki/sa.pub",
                 "--service-account-signing-key-file=/etc/kubernetes/pki/sa.key",
                 "--service-cluster-ip-range=10.96.0.0/16",
+                // The node's name is nobody else's.
+                "--kubelet-preferred-address-types=InternalIP",
                 // It listens where no endpoint may be.
                 "--endpoint-reconciler-type=none",
             ],
@@ -86,8 +88,9 @@ impl Program {
                 &kubeconfig,
                 "--leader-elect=false",
                 "--service-account-private-key-file=/etc/kubernetes/pki/sa.key",
+                "--root-ca-file=/etc/kubernetes/pki/apiserver.crt",
                 "--controllers=daemonset-controller,job-controller,serviceaccount-controller,namespace-controller,\
-                 garbage-collector-controller,node-lifecycle-controller",
+                 garbage-collector-controller,node-lifecycle-controller,root-ca-certificate-publisher-controller",
             ],
             Program::Scheduler => vec![&kubeconfig, "--leader-elect=false"],
             Program::Kubelet => {
@@ -185,12 +188,14 @@ fn kubelet_config(cgroup: &str) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "address": "127.0.0.1",
+        "address": "0.0.0.0",
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs", "cgroupRoot": cgroup, "cgroupsPerQOS": false, "failCgroupV1": false,
         "enforceNodeAllocatable": [], "evictionHard": {}, "localStorageCapacityIsolation": false,
         "failSwapOn": false,
+        // Nobody answers there, and no Pod asks.
+        "clusterDNS": ["10.96.0.10"], "clusterDomain": "cluster.local",
         "imageGCHighThresholdPercent": 100,
         // What has failed is tried again soon.
         "syncFrequency": "2s",

@@ -1,7 +1,7 @@
-//! Puts the git commit into `--version`, its day into the manual pages, and the languages into little room.
+//! Puts the git commit into `--version`, its day into the manual pages, and the large texts into little room.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::Compression;
@@ -11,11 +11,42 @@ use serde_json::{Map, Value};
 /// The files of a language.
 const TEXTS: [&str; 4] = ["causes", "words", "fixes", "findings"];
 
+/// The folder of the signatures.
+const SIGNATURES: &str = "src/diagnosis/signatures";
+
 fn main() {
     for language in ["ru", "zh"] {
         pack(language);
     }
+    strip_signatures();
     name_commit();
+}
+
+/// Where what is made here goes.
+fn out(name: &str) -> PathBuf {
+    Path::new(&std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join(name)
+}
+
+/// The signatures in one file, without the places that they were learned from, which are for those who write them.
+fn strip_signatures() {
+    println!("cargo:rerun-if-changed={SIGNATURES}");
+    let folder = fs::read_dir(SIGNATURES).unwrap_or_else(|error| panic!("{SIGNATURES}: {error}"));
+    let mut files: Vec<_> = folder.map(|entry| entry.expect("the folder can be read").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    files.sort();
+    let mut stripped = String::new();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let fields: Vec<_> = line.split(" | ").map(str::trim).collect();
+            let [cause, rank, text, from] = fields[..] else {
+                panic!("{}: {line}: expected cause | rank | text | where it was learned", path.display());
+            };
+            assert!(!from.is_empty(), "{}: {line}: where was it learned?", path.display());
+            stripped += &format!("{cause}\t{rank}\t{text}\n");
+        }
+    }
+    fs::write(out("signatures"), stripped).expect("there is room in OUT_DIR");
 }
 
 /// The texts of a language as one compressed document: plain, two of them are a fiftieth of the binary.
@@ -29,8 +60,7 @@ fn pack(language: &str) {
             serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (name.to_owned(), value)
     });
-    let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
-    let file = File::create(Path::new(&out).join(language)).expect("cargo makes OUT_DIR");
+    let file = File::create(out(language)).expect("cargo makes OUT_DIR");
     let mut encoder = DeflateEncoder::new(file, Compression::best());
     let document: Map<String, Value> = texts.into_iter().collect();
     serde_json::to_writer(&mut encoder, &document).expect("there is room in OUT_DIR");

@@ -1,7 +1,7 @@
 //! What error texts say: the messages of plugins, runtimes and libraries, and the cause that each stands for.
 //!
 //! A signature is data. The files beside this one have one a line, by the family that says it, with the place that it
-//! was learned from: a file of the program's source, or a case of the corpus.
+//! was learned from: a file of the program's source, or a case of the corpus. `build.rs` makes one document of them.
 
 mod grams;
 
@@ -70,8 +70,6 @@ pub struct Signature {
     lower: Vec<(String, bool)>,
     /// What a text has that it fits.
     gram: Option<Gram>,
-    /// Where it was learned.
-    pub from: String,
 }
 
 /// Where in a text a signature fits.
@@ -93,7 +91,7 @@ const CUT: usize = 14;
 impl Signature {
     /// A signature of a text in which ` * ` stands for anything and ` <> ` for one word.
     #[must_use]
-    fn new(cause: Cause, rank: Rank, text: &str, from: &str) -> Signature {
+    fn new(cause: Cause, rank: Rank, text: &str) -> Signature {
         let mut parts = Vec::new();
         let mut lower = Vec::new();
         for piece in text.split(" * ") {
@@ -103,7 +101,7 @@ impl Signature {
             }
         }
         let gram = lower.first().and_then(|(first, _)| grams::middle(first));
-        Signature { cause, rank, parts, lower, gram, from: from.to_owned() }
+        Signature { cause, rank, parts, lower, gram }
     }
 
     /// The last place where it fits a text in lower case.
@@ -177,28 +175,14 @@ fn floor(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at.min(text.len()))
 }
 
-/// The data files.
-const FILES: &[(&str, &str)] = &[
-    ("agents", include_str!("agents.txt")),
-    ("calico", include_str!("calico.txt")),
-    ("cilium", include_str!("cilium.txt")),
-    ("cloud", include_str!("cloud.txt")),
-    ("common", include_str!("common.txt")),
-    ("firewall", include_str!("firewall.txt")),
-    ("ipam", include_str!("ipam.txt")),
-    ("kubernetes", include_str!("kubernetes.txt")),
-    ("libcni", include_str!("libcni.txt")),
-    ("multus", include_str!("multus.txt")),
-    ("reference", include_str!("reference.txt")),
-    ("runtimes", include_str!("runtimes.txt")),
-    ("system", include_str!("system.txt")),
-];
+/// What stands in the data files but for the last column, its fields separated by tabs.
+const DATA: &str = include_str!(concat!(env!("OUT_DIR"), "/signatures"));
 
 /// Every signature.
 #[must_use]
 pub fn all() -> &'static [Signature] {
     static ALL: OnceLock<Vec<Signature>> = OnceLock::new();
-    ALL.get_or_init(|| FILES.iter().flat_map(|(_, content)| lines(content).filter_map(parse)).collect())
+    ALL.get_or_init(|| DATA.lines().filter_map(parse).collect())
 }
 
 /// The signatures that fit a text in lower case, each with the last place where it does.
@@ -208,16 +192,11 @@ pub fn fitting(text: &str) -> impl Iterator<Item = (&'static Signature, Span)> {
     possible.filter_map(move |signature| Some((signature, signature.fit(text)?)))
 }
 
-/// The lines of a data file that hold a signature.
-fn lines(content: &'static str) -> impl Iterator<Item = &'static str> {
-    content.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
-}
-
-/// `cause | rank | text | where it was learned`; in the text ` * ` stands for anything and ` <> ` for one word. A test holds that every line is one.
+/// In the text ` * ` stands for anything and ` <> ` for one word. A test holds that every line is a signature.
 fn parse(line: &str) -> Option<Signature> {
-    let mut fields = line.split(" | ").map(str::trim);
+    let mut fields = line.split('\t');
     let cause = Cause::from_id(fields.next()?)?;
     let rank = Rank::from_word(fields.next()?)?;
-    let (text, from) = (fields.next()?, fields.next()?);
-    fields.next().is_none().then(|| Signature::new(cause, rank, text, from))
+    let text = fields.next()?;
+    fields.next().is_none().then(|| Signature::new(cause, rank, text))
 }

@@ -103,6 +103,27 @@ fn config_of(kept: &str) -> String {
     String::from_utf8(config).unwrap()
 }
 
+/// As in a DaemonSet's container: the plugins are asked inside of the host's root.
+#[test]
+fn a_host_below_another_root_is_installed_as_from_its_own() {
+    let world = world();
+    let list = world.sh(&format!("cat {FILE}"));
+    world.sh("mkdir /run/host; mount --rbind / /run/host; rm /opt/cni/bin/portmap; cp /bin/true /opt/cni/bin/portmap");
+    let install = || world.cli(&["install", "--root", "/run/host"]);
+    let why =
+        "cniscope: /opt/cni/bin/portmap: it printed no answer to VERSION; nothing on the node is changed\n";
+    assert_eq!(install().answer(), (1, String::new(), why.to_owned()));
+    // A script needs the host's own shell.
+    world.sh(r#"printf '#!/bin/sh\necho "{\\"supportedVersions\\":[\\"1.0.0\\"]}"\n' >/opt/cni/bin/portmap"#);
+    let installed = told(&install());
+    let answered = "  answered  cniscope, bridge, host-local, portmap to VERSION\n";
+    assert!(installed.contains(answered), "{installed}");
+    assert!(world.sh(&format!("cat {FILE}")).contains("wraps"));
+    assert_eq!(world.cli(&["status"]).status, 0);
+    told(&world.cli(&["uninstall", "--root", "/run/host"]));
+    assert_eq!(world.sh(&format!("cat {FILE}; ls -a /opt/cni/bin | grep cniscope || true")), list);
+}
+
 #[test]
 fn a_plugin_that_does_not_answer_stops_the_installation() {
     let world = world();

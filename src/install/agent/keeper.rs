@@ -1,5 +1,7 @@
 //! Keeps the wrapping: one look at the node, and what is to be done about it.
 
+mod out;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use super::mend;
 use super::standing::{Network, Own, Standing};
 use super::watched::{Concern, Watched};
 use super::writers;
-use crate::checks::networks::{self, Folder};
+use crate::checks::networks::Folder;
 use crate::cni::path::is_plugin_name;
 use crate::install::conflist::{self, Which};
 use crate::install::edit::{Edited, edit};
@@ -21,7 +23,6 @@ use crate::install::lock::Lock;
 use crate::install::marker::{self, MARKER};
 use crate::install::places::{Places, STATE};
 use crate::install::put_in::{Wish, install};
-use crate::install::take_out::{self, TakenOut};
 use crate::node::Node;
 use crate::node::replace::replace_loosely;
 use crate::node::results;
@@ -316,54 +317,6 @@ impl Keeper {
         }
     }
 
-    /// Does what `cniscope uninstall` does, and once more when a sandbox is gone that needs the binary.
-    fn take_out(&mut self, concern: Concern, looked: &mut Looked) {
-        self.is_installed = false;
-        self.fights.values_mut().for_each(Fight::unwrapped);
-        if !self.is_out || self.has_forwarder && concern.results {
-            let wish = take_out::Wish {
-                places: looked.places.clone(),
-                conflist: self.wanted.conflist.clone(),
-                purge: false,
-            };
-            match take_out::uninstall(&self.node, &wish) {
-                Ok(done) => {
-                    self.is_out = true;
-                    self.has_forwarder = done.forwarder.is_some();
-                    looked.lines.extend(told(&done));
-                    // It is this agent for which the marker is to stay, whether or not its process is to be seen there.
-                    if let Err(error) = marker::put(&self.node) {
-                        looked.lines.push(Line::error(format!("{MARKER}: {error}")));
-                    }
-                }
-                Err(error) => looked.lines.push(Line::error(error.to_string())),
-            }
-        } else {
-            self.unwrap_all(looked);
-        }
-        looked.standing.trouble =
-            Some(format!("cniscope is uninstalled: {MARKER} is there; `cniscope install` removes it"));
-    }
-
-    fn unwrap_all(&mut self, looked: &mut Looked) {
-        self.fights.values_mut().for_each(Fight::unwrapped);
-        let Ok(folder) = Folder::read(&self.node, &looked.places.conf_dir) else { return };
-        let told = self.wanted.conflist.iter().map(|told| looked.places.conf_dir.join(told));
-        for file in folder.files.into_iter().map(|file| file.path).chain(told) {
-            let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
-            let beside = networks::files_beside(&self.node, &file, &content);
-            for file in beside.into_iter().chain([file]) {
-                let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
-                if conflist::unwrap(&content).is_ok_and(|unwrapped| unwrapped != content) {
-                    looked.lines.push(match change(&self.node, &file, conflist::unwrap) {
-                        Ok(()) => Line::warn(format!("{}: unwrapped", file.display())),
-                        Err(error) => Line::error(error),
-                    });
-                }
-            }
-        }
-    }
-
     /// What keeps the node from being ready is said when it comes, and that it is ready when it is.
     fn say_changes(&self, looked: &mut Looked) {
         let (before, now) = (self.standing.reasons(), looked.standing.reasons());
@@ -399,19 +352,6 @@ fn network(list: &List, again: u64) -> Network {
         contended: None,
         trouble: None,
     }
-}
-
-/// What was taken out, in a line each.
-fn told(done: &TakenOut) -> Vec<Line> {
-    let mut lines: Vec<Line> =
-        done.unwrapped.iter().map(|file| Line::warn(format!("{}: unwrapped", file.display()))).collect();
-    lines.extend(done.removed.iter().map(|binary| Line::info(format!("{}: removed", binary.display()))));
-    lines.extend(done.forwarder.iter().map(|binary| {
-        let sandboxes = || format!("{} attachments of Pods need it", done.holders.len());
-        let why = done.held.clone().unwrap_or_else(sandboxes);
-        Line::info(format!("{}: stays as a forwarder: {why}", binary.display()))
-    }));
-    lines
 }
 
 /// What is watched wherever the lists are.

@@ -11,7 +11,7 @@ use super::holders::{Holder, holders};
 use super::lists::{self, Planned};
 use super::places::{self, Places};
 use super::switch::{self, SWITCH, Switch};
-use super::{loaded, marker, running};
+use super::{agent, loaded, marker, running};
 use crate::checks::networks::Folder;
 use crate::cni::entry::NAME;
 use crate::node::Node;
@@ -137,6 +137,7 @@ pub fn look(node: &Node, places: &Places, version: &str) -> State {
     };
     state.state = state.summary();
     state.problems = state.problems();
+    state.problems.extend(agent::standing::told(node, &state.agents));
     state.notes = Settings::of_node(node, None).warnings;
     if state.state != Summary::Absent && folder.is_some_and(|folder| folder.has_meta_head()) {
         state.notes.push(

@@ -6,20 +6,16 @@
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::{chdir, chroot};
 use serde_json::Value;
 
 use super::Node;
 use super::replace::replace_loosely;
-use super::tools::printed_by;
+use super::tools::{printed_by, spawn_inside};
 use crate::digest::sha256;
 
 /// Answers, by path, size and time of the binary.
@@ -107,10 +103,6 @@ fn ask(path: &Path, root: Option<&Path>) -> Result<Vec<u8>, String> {
     printed.map(|printed| printed.text).ok_or_else(why)
 }
 
-#[allow(
-    unsafe_code,
-    reason = "the root is changed, and a plugin that hangs must not outlive the process that asks"
-)]
 fn start(path: &Path, root: Option<&Path>) -> std::io::Result<Child> {
     let mut question = File::from(memfd_create(c"question", MFdFlags::MFD_CLOEXEC)?);
     question.write_all(QUESTION)?;
@@ -120,20 +112,9 @@ fn start(path: &Path, root: Option<&Path>) -> std::io::Result<Child> {
     for name in of_the_call.filter(|name| name.as_encoded_bytes().starts_with(b"CNI_")) {
         command.env_remove(name);
     }
-    command.env("CNI_COMMAND", "VERSION").current_dir("/").process_group(0);
+    command.env("CNI_COMMAND", "VERSION");
     command.stdin(question).stdout(Stdio::piped()).stderr(Stdio::null());
-    let root = root.map(Path::to_owned);
-    let prepare = move || {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if let Some(root) = &root {
-            chroot(root)?;
-            chdir("/")?;
-        }
-        Ok(())
-    };
-    // SAFETY: three system calls, which take no lock; a path of usual length is not allocated for.
-    unsafe { command.pre_exec(prepare) };
-    command.spawn()
+    spawn_inside(command, root)
 }
 
 /// If it cannot be kept, the plugin is asked again.

@@ -73,14 +73,17 @@ impl Node {
     }
 }
 
-#[allow(
-    unsafe_code,
-    reason = "the root is changed, and a tool that hangs must not outlive the process that asks"
-)]
 fn start(path: &Path, arguments: &[&str], root: Option<&Path>) -> std::io::Result<Child> {
     let mut command = Command::new(path);
-    command.args(arguments).env_clear().env("PATH", FOLDERS.join(":")).env("LC_ALL", "C").current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    command.args(arguments).env_clear().env("PATH", FOLDERS.join(":")).env("LC_ALL", "C");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    spawn_inside(command, root)
+}
+
+/// Starts a program in a group of its own and inside this root, if one is named. It ends with the process that starts it.
+#[allow(unsafe_code, reason = "the root is changed, and what hangs must not outlive the process that asks")]
+pub(super) fn spawn_inside(mut command: Command, root: Option<&Path>) -> std::io::Result<Child> {
+    command.current_dir("/").process_group(0);
     let root = root.map(Path::to_owned);
     let prepare = move || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;

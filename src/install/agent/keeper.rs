@@ -11,7 +11,7 @@ use super::attachments::Attachments;
 use super::fights::{Fight, Verdict};
 use super::log::Line;
 use super::mend;
-use super::standing::{Network, Own, Standing};
+use super::standing::{Network, Own, STATUS, Standing};
 use super::watched::{Concern, Watched};
 use super::writers;
 use crate::checks::networks::Folder;
@@ -21,7 +21,7 @@ use crate::install::edit::{Edited, edit};
 use crate::install::lists::{self, List, ListsError};
 use crate::install::lock::Lock;
 use crate::install::marker::{self, MARKER};
-use crate::install::places::{Places, STATE};
+use crate::install::places::Places;
 use crate::install::put_in::{Wish, install};
 use crate::node::Node;
 use crate::node::replace::replace_loosely;
@@ -38,8 +38,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// The largest configuration that is read, as by libcni's users.
 const MAX_BYTES: u64 = 1 << 20;
-/// The name of the status file.
-pub(super) const STATUS: &str = "agent.json";
 
 /// What is to be kept.
 #[derive(Debug, Clone)]
@@ -338,7 +336,7 @@ impl Keeper {
     }
 
     fn status_file(&self) -> PathBuf {
-        self.node.reached(Path::new(STATE)).join(STATUS)
+        self.node.reached(Path::new(STATUS))
     }
 }
 

@@ -156,7 +156,7 @@ async fn keep(plan: Plan) -> Result<(), AgentError> {
     let watcher = Watcher::new().map_err(failed("watch folders (fs.inotify.max_user_instances)"))?;
     let watcher = registered(watcher).map_err(failed("watch folders"))?;
     let own = own(&plan.node, listen);
-    let _removed_at_the_end = StatusFile(plan.node.reached(Path::new(STATE)).join(keeper::STATUS));
+    let _removed_at_the_end = StatusFile(plan.node.reached(Path::new(standing::STATUS)));
     let keeper = Keeper::new(plan.node.clone(), plan.wanted.clone(), own);
     Loop::new(plan, board, watcher, keeper).run().await
 }

@@ -1,7 +1,7 @@
-//! How things stand: what the agent tells by HTTP, in its status file and, where something changes, in its log. Pure.
+//! How things stand: what the agent tells by HTTP, in its status file and, where something changes, in its log.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -9,10 +9,24 @@ use serde_json::{Value, json};
 
 use super::attachments::Tally;
 use super::writers::Writer;
-use crate::node::clock;
+use crate::node::{Node, clock};
 
 /// The version of the status file's form.
 const SCHEMA: u32 = 1;
+/// The status file, on the node.
+pub const STATUS: &str = "/var/lib/cniscope/agent.json";
+/// A larger one was not written by an agent.
+const MAX_STATUS: u64 = 1 << 20;
+
+/// Why the agent with one of these ids has not wrapped all networks, as it says in its status file.
+#[must_use]
+pub fn told(node: &Node, agents: &[u32]) -> Vec<String> {
+    let status = node.read(Path::new(STATUS), MAX_STATUS).unwrap_or_default();
+    let status: Value = serde_json::from_slice(&status).unwrap_or_default();
+    let is_of = |pid: &u32| status["pid"].as_u64() == Some(u64::from(*pid));
+    let reasons = status["reasons"].as_array().filter(|_| agents.iter().any(is_of));
+    reasons.into_iter().flatten().filter_map(|reason| Some(reason.as_str()?.to_owned())).collect()
+}
 
 /// A network that is to be wrapped.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +94,7 @@ impl Standing {
         json!({
             "schema": SCHEMA, "pid": own.pid, "start_ticks": own.start_ticks, "boot_id": own.boot_id,
             "version": env!("CARGO_PKG_VERSION"), "listen": own.listen, "ready": self.reasons().is_empty(),
-            "trouble": self.trouble, "networks": networks.collect::<Vec<_>>(),
+            "reasons": self.reasons(), "trouble": self.trouble, "networks": networks.collect::<Vec<_>>(),
             "bypassed_calls": self.tally.past, "unrecorded_sandboxes": self.tally.unwrapped,
         })
     }
@@ -147,7 +161,7 @@ mod tests {
         let own = Own { pid: 7, start_ticks: 8, boot_id: "b".into(), listen: "127.0.0.1:1".into() };
         let expected = json!({
             "schema": 1, "pid": 7, "start_ticks": 8, "boot_id": "b", "version": env!("CARGO_PKG_VERSION"),
-            "listen": "127.0.0.1:1", "ready": true, "trouble": null, "networks": [{
+            "listen": "127.0.0.1:1", "ready": true, "reasons": [], "trouble": null, "networks": [{
                 "network": "a", "file": "/etc/cni/net.d/a.conflist", "wrapped": true,
                 "wrapped_since": "1970-01-01T00:00:05.000000Z", "rewrapped": 3, "contended_by": null, "advice": null,
                 "trouble": null,
@@ -155,5 +169,17 @@ mod tests {
             "bypassed_calls": {}, "unrecorded_sandboxes": 0,
         });
         assert_eq!(standing.status(&own), expected);
+    }
+
+    #[test]
+    fn the_file_of_an_agent_that_has_ended_tells_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        assert_eq!(told(&node, &[7]), [""; 0]);
+        let path = root.path().join(&STATUS[1..]);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, r#"{"pid":7,"reasons":["network \"a\": contended by calico"]}"#).unwrap();
+        assert_eq!(told(&node, &[6, 7]), ["network \"a\": contended by calico"]);
+        assert_eq!(told(&node, &[6]), [""; 0]);
     }
 }

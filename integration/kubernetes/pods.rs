@@ -47,16 +47,15 @@ impl Node {
         self.kubectl(&arguments);
         // A kubelet lets a Pod go from the API server before the runtime has removed its sandbox.
         let is_of_them = |sandbox: &&Value| names.contains(&sandbox["metadata"]["name"].as_str().unwrap());
+        // The runtime removes none before its network is taken down.
         within(PATIENCE, || {
             let all: Value = serde_json::from_str(&self.crictl(&["pods", "-o", "json"])).unwrap();
             let left: Vec<&Value> = all["items"].as_array().unwrap().iter().filter(is_of_them).collect();
-            let is_stopped = left.iter().all(|sandbox| sandbox["state"] == "SANDBOX_NOTREADY");
-            is_stopped.then(|| {
-                for sandbox in left {
-                    // The kubelet may be faster.
-                    let _ = self.try_crictl(&["rmp", sandbox["id"].as_str().unwrap()]);
-                }
-            })
+            for sandbox in left.iter().filter(|sandbox| sandbox["state"] == "SANDBOX_NOTREADY") {
+                // The kubelet may be faster.
+                let _ = self.try_crictl(&["rmp", sandbox["id"].as_str().unwrap()]);
+            }
+            left.is_empty().then_some(())
         });
     }
 

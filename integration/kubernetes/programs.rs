@@ -19,6 +19,8 @@ use crate::world::tool;
 pub const NODE: &str = "worker-1";
 /// By which kubectl, the kubelet and the controllers find the API server.
 pub const KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+/// Where the API server makes itself a certificate.
+const PKI: &str = "/etc/kubernetes/pki";
 const TOKENS: &str = "/etc/kubernetes/pki/tokens.csv";
 /// By which the API server knows the tokens that it has signed.
 const PRIVATE_KEY: &str = "/etc/kubernetes/pki/sa.key";
@@ -64,46 +66,47 @@ impl Program {
 
     fn arguments(self) -> Vec<String> {
         let kubeconfig = format!("--kubeconfig={KUBECONFIG}");
-        let arguments: Vec<&str> = match self {
+        match self {
             // A lost disk is no concern of a node that lives in memory.
-            Program::Etcd => vec!["--data-dir=/var/lib/etcd", "--unsafe-no-fsync"],
-            Program::Containerd => vec![],
-            Program::ApiServer => vec![
+            Program::Etcd => words(["--data-dir=/var/lib/etcd", "--unsafe-no-fsync"]),
+            Program::Containerd => Vec::new(),
+            Program::ApiServer => words([
                 "--etcd-servers=http://127.0.0.1:2379",
                 "--bind-address=127.0.0.1",
                 "--advertise-address=127.0.0.1",
-                "--cert-dir=/etc/kubernetes/pki",
-                "--token-auth-file=/etc/kubernetes/pki/tokens.csv",
+                &format!("--cert-dir={PKI}"),
+                &format!("--token-auth-file={TOKENS}"),
                 "--authorization-mode=RBAC",
                 "--service-account-issuer=https://kubernetes.default.svc",
-                "--service-account-key-file=/etc/kubernetes/pki/sa.pub",
-                "--service-account-signing-key-file=/etc/kubernetes/pki/sa.key",
+                &format!("--service-account-key-file={PUBLIC_KEY}"),
+                &format!("--service-account-signing-key-file={PRIVATE_KEY}"),
                 "--service-cluster-ip-range=10.96.0.0/16",
                 // The node's name is nobody else's.
                 "--kubelet-preferred-address-types=InternalIP",
                 // It listens where no endpoint may be.
                 "--endpoint-reconciler-type=none",
-            ],
-            Program::ControllerManager => vec![
+            ]),
+            Program::ControllerManager => words([
                 &kubeconfig,
                 "--leader-elect=false",
-                "--service-account-private-key-file=/etc/kubernetes/pki/sa.key",
-                "--root-ca-file=/etc/kubernetes/pki/apiserver.crt",
+                &format!("--service-account-private-key-file={PRIVATE_KEY}"),
+                &format!("--root-ca-file={PKI}/apiserver.crt"),
                 "--controllers=daemonset-controller,job-controller,serviceaccount-controller,namespace-controller,\
                  garbage-collector-controller,node-lifecycle-controller,root-ca-certificate-publisher-controller",
-            ],
-            Program::Scheduler => vec![&kubeconfig, "--leader-elect=false"],
-            Program::Kubelet => {
-                vec![
-                    &kubeconfig,
-                    "--config=/var/lib/kubelet/config.yaml",
-                    "--hostname-override=worker-1",
-                    "--node-ip=192.0.2.1",
-                ]
-            }
-        };
-        arguments.into_iter().map(str::to_owned).collect()
+            ]),
+            Program::Scheduler => words([&kubeconfig, "--leader-elect=false"]),
+            Program::Kubelet => words([
+                &kubeconfig,
+                &format!("--config={KUBELET_CONFIG}"),
+                &format!("--hostname-override={NODE}"),
+                "--node-ip=192.0.2.1",
+            ]),
+        }
     }
+}
+
+fn words<const COUNT: usize>(words: [&str; COUNT]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
 }
 
 /// What a kubelet sets the kernel's parameters to. They are the whole host's, so the machine has files at their place in

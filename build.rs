@@ -1,5 +1,7 @@
 //! Puts the git commit into `--version`, its day into the manual pages, and the large texts into little room.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a build that cannot go on has failed")]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,7 +45,7 @@ fn strip_signatures() {
                 panic!("{}: {line}: expected cause | rank | text | where it was learned", path.display());
             };
             assert!(!from.is_empty(), "{}: {line}: where was it learned?", path.display());
-            stripped += &format!("{cause}\t{rank}\t{text}\n");
+            stripped.extend([cause, "\t", rank, "\t", text, "\n"]);
         }
     }
     fs::write(out("signatures"), stripped).expect("there is room in OUT_DIR");

@@ -22,7 +22,7 @@ mkdir -p /run/netns /var/lib/cni
 ip link set lo up
 echo $pid
 while read -r _; do :; done
-kill -KILL -- -1 || true
+kill -KILL -- -1 2>/dev/null || true
 for _ in {1..100}; do
     for group in /sys/fs/cgroup$0 /sys/fs/cgroup/*$0; do
         [ ! -d $group ] || find $group -depth -type d -exec rmdir {} + 2>/dev/null || left=$group

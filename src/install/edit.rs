@@ -7,12 +7,14 @@
 //! turn.
 
 mod beside;
+mod left;
 pub(super) mod refusal;
 mod settled;
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use super::lock::Lock;
 use crate::node::Node;
 use crate::node::files::kind;
 use beside::Beside;
+use left::Left;
 use settled::settled;
 
 /// For how long a writer is waited for.
@@ -140,7 +143,8 @@ fn edit_within(
     }
 }
 
-/// Removes what an edit of this file left that was killed.
+/// Removes what an edit of this file left that was killed. Where that is the file of a writer who has gone on, it gets its
+/// name back.
 pub(super) fn sweep(node: &Node, _: &Lock, path: &Path) {
     sweep_beside(&node.reached(path));
 }
@@ -148,9 +152,12 @@ pub(super) fn sweep(node: &Node, _: &Lock, path: &Path) {
 fn sweep_beside(reached: &Path) {
     let Some(folder) = reached.parent() else { return };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if is_ours(&entry.file_name()) {
-            let _ = std::fs::remove_file(entry.path());
+        let Some(name) = name_of(&entry.file_name()).map(|name| folder.join(name)) else { continue };
+        let left = Left { path: entry.path(), name };
+        if left.is_newer().unwrap_or(false) && left.put_back().is_err() {
+            continue;
         }
+        let _ = std::fs::remove_file(&left.path);
     }
 }
 
@@ -196,10 +203,10 @@ impl Place<'_> {
     }
 }
 
-/// Whether a file of this name was written beside one that was edited.
-fn is_ours(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name.starts_with(b".") && name.ends_with(ENDING.as_bytes())
+/// The name of the file beside which one of this name was written.
+fn name_of(name: &OsStr) -> Option<&OsStr> {
+    let name = name.as_bytes().strip_prefix(b".")?.strip_suffix(ENDING.as_bytes())?;
+    Some(OsStr::from_bytes(name))
 }
 
 fn is_one(one: &File, other: &File) -> bool {

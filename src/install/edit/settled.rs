@@ -47,7 +47,7 @@ pub(super) fn settled(file: &File, until: Instant) -> io::Result<Content> {
     }
 }
 
-fn read(file: &File) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &File) -> io::Result<Vec<u8>> {
     let size = file.metadata()?.size().min(MAX_BYTES + 1);
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     let mut at = 0;
@@ -64,7 +64,7 @@ fn read(file: &File) -> io::Result<Vec<u8>> {
 /// Whether somebody has the file open for writing; `None` where the kernel does not tell. It tells by refusing a lease,
 /// which is given back at once: who opens the file in this moment waits for that long.
 #[allow(unsafe_code, reason = "no library asks for a lease")]
-fn is_open_for_writing(file: &File) -> Option<bool> {
+pub(super) fn is_open_for_writing(file: &File) -> Option<bool> {
     let fd = file.as_raw_fd();
     // SAFETY: system calls with numbers only, about a descriptor that is open. The signal by which the kernel would claim
     // the lease back is one that is ignored, not SIGIO, which would end the process.

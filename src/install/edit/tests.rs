@@ -132,6 +132,49 @@ fn what_cannot_be_changed_stays() {
     assert_eq!((place.content(PATH).as_str(), place.names().len()), ("{}", 1));
 }
 
+/// What stands beside the list when an edit was killed after the two files had changed names.
+const LEFT: &str = "/etc/cni/net.d/.10-n.conflist.cniscope-new";
+
+#[test]
+fn what_a_writer_has_finished_after_a_killed_edit_is_not_lost() {
+    let place = Place::new();
+    fs::write(place.path(PATH), WRAPPED).unwrap();
+    let since = std::time::SystemTime::now() - Duration::from_mins(1);
+    fs::File::options().write(true).open(place.path(PATH)).unwrap().set_modified(since).unwrap();
+    fs::write(place.path(LEFT), LIST.replace("\"a\"", "\"b\"")).unwrap();
+    place.edit(PATH).unwrap();
+    assert_eq!(place.content(PATH), WRAPPED.replace("\"a\"", "\"b\""));
+    assert_eq!(place.names(), ["10-n.conflist"]);
+}
+
+#[test]
+fn a_writer_who_still_writes_after_a_killed_edit_is_waited_for() {
+    let place = Place::new();
+    fs::write(place.path(LEFT), &LIST[..10]).unwrap();
+    fs::rename(place.path(PATH), place.path("/etc/cni/net.d/other")).unwrap();
+    fs::write(place.path(PATH), WRAPPED).unwrap();
+    let mut writer = fs::File::options().append(true).open(place.path(LEFT)).unwrap();
+    let rest = LIST[10..].replace("\"a\"", "\"b\"");
+    let done = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        writer.write_all(rest.as_bytes()).unwrap();
+    });
+    place.edit(PATH).unwrap();
+    done.join().unwrap();
+    assert_eq!(place.content(PATH), WRAPPED.replace("\"a\"", "\"b\""));
+    assert_eq!(place.names(), ["10-n.conflist", "other"]);
+}
+
+#[test]
+fn what_a_killed_edit_had_from_before_does_not_come_back() {
+    let place = Place::new();
+    fs::write(place.path(PATH), WRAPPED).unwrap();
+    // The one that stood there, which its writer left as it was; it may have been touched since.
+    fs::write(place.path(LEFT), LIST).unwrap();
+    assert_eq!(place.edit(PATH).unwrap(), Edited::Unchanged);
+    assert_eq!((place.content(PATH), place.names()), (WRAPPED.to_owned(), vec!["10-n.conflist".to_owned()]));
+}
+
 #[test]
 fn what_a_killed_edit_left_is_removed() {
     let place = Place::new();

@@ -187,13 +187,19 @@ fn an_uninstall_that_waits_ends_with_the_last_sandbox() {
     let kept = node.add("c1", "web-0");
     let ran = node.run(&["uninstall", "--wait=1"]);
     assert_eq!(ran.status, 1, "{}", ran.text());
+    insta::assert_snapshot!(String::from_utf8_lossy(&ran.stderr), @r"
+    waiting for 1 sandbox to be deleted, which was added through cniscope
+    POD         CONTAINER  NETWORK  INTERFACE
+    shop/web-0  c1         pods     eth0
+    ");
     assert!(node.path(BINARY).exists());
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| node.told(&["uninstall", "--wait"]));
+        let waiting = scope.spawn(|| node.run(&["uninstall", "--wait"]));
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(!waiting.is_finished());
         fs::remove_file(kept).unwrap();
-        assert!(waiting.join().unwrap().starts_with("worker-1: uninstalled\n"));
+        let ran = waiting.join().unwrap();
+        assert!(ran.status == 0 && ran.text().starts_with("worker-1: uninstalled\n"), "{}", ran.text());
     });
     assert!(!node.path(BINARY).exists());
 }

@@ -50,7 +50,10 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result<Outcome, Cli
     let done = match (arguments.dry_run, arguments.wait) {
         (true, _) => plan(&node, &wish)?,
         (false, None) => uninstall(&node, &wish)?,
-        (false, Some(_)) => wait(&node, &wish, longest)?,
+        (false, Some(_)) => wait(&node, &wish, longest, |done| {
+            // That it cannot be said keeps nobody from waiting.
+            let _ = render::uninstall::waits(&mut anstream::stderr(), done);
+        })?,
     };
     render::to_stdout(|out| match arguments.output {
         Output::Text => render::uninstall::told(

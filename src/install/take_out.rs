@@ -158,13 +158,21 @@ pub fn uninstall(node: &Node, wish: &Wish) -> Result<TakenOut, UninstallError> {
     Ok(done)
 }
 
-/// Waits until nobody holds the binary, as long as told, and takes it out.
+/// Waits until nobody holds the binary, as long as told, and takes it out. `waits` hears for whom, if it has to wait.
 ///
 /// # Errors
 /// As [`uninstall`].
-pub fn wait(node: &Node, wish: &Wish, longest: Option<Duration>) -> Result<TakenOut, UninstallError> {
+pub fn wait(
+    node: &Node,
+    wish: &Wish,
+    longest: Option<Duration>,
+    waits: impl FnOnce(&TakenOut),
+) -> Result<TakenOut, UninstallError> {
     let started = Instant::now();
     let mut done = uninstall(node, wish)?;
+    if done.forwarder.is_some() {
+        waits(&done);
+    }
     loop {
         let is_over = longest.is_some_and(|longest| started.elapsed() >= longest);
         // Without its marker somebody has installed it again.

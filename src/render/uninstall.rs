@@ -82,6 +82,24 @@ pub fn told(
     Ok(())
 }
 
+/// For whom an uninstall waits.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn waits(out: &mut dyn Write, done: &TakenOut) -> io::Result<()> {
+    if let Some(held) = &done.held {
+        writeln!(out, "waiting: {held}")?;
+    }
+    match done.holders.len() {
+        0 => return Ok(()),
+        1 => writeln!(out, "waiting for 1 sandbox to be deleted, which was added through cniscope")?,
+        count => {
+            writeln!(out, "waiting for {count} sandboxes to be deleted, which were added through cniscope")?;
+        }
+    }
+    holders(out, &done.holders, None)
+}
+
 /// A table of sandboxes.
 pub(super) fn holders(out: &mut dyn Write, holders: &[Holder], width: Option<usize>) -> io::Result<()> {
     let mut table = Table::new(&["~POD", "~CONTAINER", "NETWORK", "INTERFACE"]);

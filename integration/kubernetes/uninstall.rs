@@ -9,7 +9,8 @@ const SUBNET: &str = "10.244.7.0/24";
 impl Node {
     /// What the kubelet has warned of, about Pods.
     fn warnings(&self) -> Vec<String> {
-        let events = self.json(&["get", "events", "--field-selector", "type=Warning,involvedObject.kind=Pod"]);
+        let events =
+            self.json(&["get", "events", "--field-selector", "type=Warning,involvedObject.kind=Pod"]);
         let message = |event: &Value| event["message"].as_str().unwrap().to_owned();
         events["items"].as_array().unwrap().iter().map(message).collect()
     }

@@ -53,17 +53,31 @@ fn what_the_plugin_has_started_outlives_cniscope_as_it_would_outlive_the_plugin(
     assert!(Left::of(&place, "plugin.child").is_alive());
 }
 
+/// A call whose process does not ignore a signal: what a shell starts in the background ignores SIGINT, and so does all that it
+/// starts in its turn.
+#[allow(unsafe_code, reason = "only the new process' own signals are set")]
+fn heeding(mut call: Call<'_>, heeded: Signal) -> Call<'_> {
+    let heed = move || {
+        // SAFETY: no handler is installed.
+        unsafe { signal(heeded, SigHandler::SigDfl) }?;
+        Ok(())
+    };
+    // SAFETY: one system call.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(call.command(), heed) };
+    call
+}
+
 #[test]
 fn a_signal_is_passed_on_and_the_call_was_interrupted() {
-    for (signal, status, text) in [
+    for (sent, status, text) in [
         (Signal::SIGTERM, 143, "terminated"),
         (Signal::SIGINT, 130, "interrupt"),
         (Signal::SIGHUP, 129, "hangup"),
     ] {
         let place = Place::new();
         place.plugin("plugin", "echo $$ >\"$0.pid\"; exec sleep 60");
-        let (child, plugin) = started(&place, place.wrapped("ADD", "plugin"));
-        send(&child, signal);
+        let (child, plugin) = started(&place, heeding(place.wrapped("ADD", "plugin"), sent));
+        send(&child, sent);
         let output = child.wait_with_output().unwrap();
         assert!(!plugin.is_alive());
         assert_eq!(output.status.code(), Some(status));

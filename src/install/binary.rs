@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::edit::ENDING;
+use super::edit::beside::sync_folder;
 use super::lock::Lock;
 use crate::digest::sha256_of;
 
@@ -120,11 +121,6 @@ impl Binary {
         let _ = std::fs::remove_file(&self.new);
         let _ = std::fs::remove_file(&self.old);
     }
-}
-
-fn sync_folder(path: &Path) {
-    let folder = path.parent().and_then(|folder| File::open(folder).ok());
-    let _ = folder.map(|folder| folder.sync_all());
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! it in pieces), or another one may have put a file of its own there. Such a file gets its name back, and is edited in its
 //! turn.
 
-mod beside;
+pub(super) mod beside;
 mod left;
 pub(super) mod refusal;
 mod settled;

@@ -173,5 +173,29 @@ fn planned(network: &Network, which: Which) -> Vec<Planned> {
     network.entries.iter().enumerate().map(one).collect()
 }
 
+/// Every file of a node that may name cniscope, whether the node runs it or not: `told`, those of the folder, and what stands
+/// beside each.
+///
+/// # Errors
+/// If the folder is there and cannot be read.
+pub(super) fn everywhere(
+    node: &Node,
+    places: &Places,
+    told: Option<&Path>,
+) -> Result<Vec<PathBuf>, FileError> {
+    let mut files = match Folder::read(node, &places.conf_dir) {
+        Err(error) if error.is_missing() => Vec::new(),
+        folder => folder?.files.into_iter().map(|file| file.path).collect(),
+    };
+    files.extend(told.map(|told| places.conf_dir.join(told)));
+    let mut found = Vec::new();
+    for file in files {
+        let Ok(content) = node.read(&file, MAX_BYTES) else { continue };
+        found.extend(networks::files_beside(node, &file, &content));
+        found.push(file);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,7 @@ use super::holders::{Holder, has_name, holders};
 use super::loaded;
 use super::lock::{Lock, LockError};
 use super::places::{self, Places, STATE};
-use super::{marker, running, switch};
-use crate::checks::networks::{self, Folder};
+use super::{lists, marker, running, switch};
 use crate::cni::entry::NAME;
 use crate::node::Node;
 use crate::node::files::FileError;
@@ -124,7 +123,9 @@ pub fn uninstall(node: &Node, wish: &Wish) -> Result<TakenOut, UninstallError> {
     let lock = Lock::take(node, PATIENCE)?;
     marker::put(node).map_err(at(marker::MARKER))?;
     let mut done = TakenOut::default();
-    lists(node, wish)?.iter().for_each(|file| sweep(node, &lock, file));
+    lists::everywhere(node, &wish.places, wish.conflist.as_deref())?
+        .iter()
+        .for_each(|file| sweep(node, &lock, file));
     for file in wrapped_lists(node, wish)? {
         if let Edited::Changed { .. } = edit(node, &lock, &file, unwrap)? {
             done.unwrapped.push(file);
@@ -193,26 +194,10 @@ fn at(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> UninstallError {
     move |source| UninstallError::System { path, source }
 }
 
-/// Every list of the node.
-fn lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallError> {
-    let mut files = match Folder::read(node, &wish.places.conf_dir) {
-        Err(error) if error.is_missing() => Vec::new(),
-        folder => folder?.files.into_iter().map(|file| file.path).collect(),
-    };
-    files.extend(wish.conflist.iter().map(|told| wish.places.conf_dir.join(told)));
-    let mut found = Vec::new();
-    for file in files {
-        let Ok(content) = node.read(&file, MAX_BYTES) else { continue };
-        found.extend(networks::files_beside(node, &file, &content));
-        found.push(file);
-    }
-    Ok(found)
-}
-
 /// Those that name cniscope.
 fn wrapped_lists(node: &Node, wish: &Wish) -> Result<Vec<PathBuf>, UninstallError> {
     let mut wrapped = Vec::new();
-    for file in lists(node, wish)? {
+    for file in lists::everywhere(node, &wish.places, wish.conflist.as_deref())? {
         let content = node.read(&file, MAX_BYTES)?;
         match unwrap(&content) {
             Ok(unwrapped) if unwrapped == content => {}

@@ -64,9 +64,7 @@ impl<'a> Beside<'a> {
     }
 
     fn change_names(&self) -> io::Result<()> {
-        renameat_with(CWD, &self.path, CWD, self.name, RenameFlags::EXCHANGE)?;
-        sync_folder(self.name);
-        Ok(())
+        change_names(&self.path, self.name)
     }
 
     /// Undoes [`Beside::exchange`].
@@ -88,7 +86,15 @@ impl<'a> Beside<'a> {
     }
 }
 
-fn sync_folder(path: &Path) {
+/// Two files of a folder take each other's name.
+pub(super) fn change_names(one: &Path, other: &Path) -> io::Result<()> {
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;
+    sync_folder(other);
+    Ok(())
+}
+
+/// What has come and gone in the folder of this path is on the disk.
+pub(in crate::install) fn sync_folder(path: &Path) {
     let folder = path.parent().and_then(|folder| File::open(folder).ok());
     let _ = folder.map(|folder| folder.sync_all());
 }

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-
 use super::super::conflist::unwrap;
+use super::beside::change_names;
 use super::settled::{is_open_for_writing, read};
 
 /// A file that was left, and the one beside which it stands.
@@ -31,7 +30,7 @@ impl Left {
 
     /// The two files take each other's name.
     pub(super) fn put_back(&self) -> io::Result<()> {
-        Ok(renameat_with(CWD, &self.path, CWD, &self.name, RenameFlags::EXCHANGE)?)
+        change_names(&self.path, &self.name)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Taking it out: for a marker, or where nothing else is left.
 
 use super::{Keeper, Looked, MAX_BYTES, change};
-use crate::checks::networks::{self, Folder};
 use crate::install::agent::fights::Fight;
 use crate::install::agent::log::Line;
 use crate::install::agent::watched::Concern;
 use crate::install::conflist;
+use crate::install::lists;
 use crate::install::marker::{self, MARKER};
 use crate::install::take_out::{self, TakenOut};
 
@@ -42,19 +42,15 @@ impl Keeper {
     /// Unwraps every list that is wrapped.
     pub(super) fn unwrap_all(&mut self, looked: &mut Looked) {
         self.fights.values_mut().for_each(Fight::unwrapped);
-        let Ok(folder) = Folder::read(&self.node, &looked.places.conf_dir) else { return };
-        let told = self.wanted.conflist.iter().map(|told| looked.places.conf_dir.join(told));
-        for file in folder.files.into_iter().map(|file| file.path).chain(told) {
+        let told = self.wanted.conflist.as_deref();
+        let Ok(files) = lists::everywhere(&self.node, &looked.places, told) else { return };
+        for file in files {
             let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
-            let beside = networks::files_beside(&self.node, &file, &content);
-            for file in beside.into_iter().chain([file]) {
-                let content = self.node.read(&file, MAX_BYTES).unwrap_or_default();
-                if conflist::unwrap(&content).is_ok_and(|unwrapped| unwrapped != content) {
-                    looked.lines.push(match change(&self.node, &file, conflist::unwrap) {
-                        Ok(()) => Line::warn(format!("{}: unwrapped", file.display())),
-                        Err(error) => Line::error(error),
-                    });
-                }
+            if conflist::unwrap(&content).is_ok_and(|unwrapped| unwrapped != content) {
+                looked.lines.push(match change(&self.node, &file, conflist::unwrap) {
+                    Ok(()) => Line::warn(format!("{}: unwrapped", file.display())),
+                    Err(error) => Line::error(error),
+                });
             }
         }
     }

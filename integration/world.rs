@@ -26,7 +26,8 @@ const JOURNAL: &str = "/var/log/cniscope";
 
 /// Makes a node of fresh namespaces. The host's own files stay visible, but for what CNI keeps; writing goes to a layer of
 /// this world's. Addresses that the kernel makes up by itself, and the probing for duplicates of them, would change the
-/// state after a call has ended.
+/// state after a call has ended. Forwarding is on, as on every node: a new namespace begins with what the machine has set, and
+/// a new machine has it off.
 const MAKE: &str = "
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
@@ -41,6 +42,7 @@ ip netns add pod
 quiet='echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode; echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
        echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad'
 eval \"$quiet\"
+echo 1 >/proc/sys/net/ipv4/ip_forward
 ip netns exec pod sh -c \"$quiet\"
 ip link set lo up
 ";

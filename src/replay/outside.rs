@@ -6,6 +6,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ struct Order {
     plan: Plan,
     /// Those of the node, of which some have a stand-in.
     links: Vec<Known>,
+    /// Whether the node hands packets on.
+    forwards: bool,
 }
 
 /// What a stand-in has to know of a link of the node.
@@ -88,7 +91,9 @@ pub fn run(plan: &Plan) -> Result<Report, ReplayError> {
     let links = Node::this().links().unwrap_or_default();
     let links =
         links.into_iter().map(|link| Known { name: link.name, kind: link.kind, mtu: link.mtu }).collect();
-    let order = serde_json::to_vec(&Order { plan: plan.clone(), links }).map_err(std::io::Error::from)?;
+    let forwards = Node::this().read_text(Path::new(scratch::FORWARDING)).is_ok_and(|value| value == "1");
+    let order = Order { plan: plan.clone(), links, forwards };
+    let order = serde_json::to_vec(&order).map_err(std::io::Error::from)?;
     let mut child = start(Stage::Apart)?;
     let calls = u32::try_from(plan.entries.len() * plan.verbs.len()).unwrap_or(u32::MAX);
     // cniscope itself stops a plugin at its deadline, and needs some seconds for that.
@@ -153,7 +158,8 @@ pub fn be(stage: Stage) -> Result<u8, ReplayError> {
             let known =
                 |known: Known| Link { name: known.name, kind: known.kind, mtu: known.mtu, ..Link::default() };
             let links: Vec<Link> = order.links.into_iter().map(known).collect();
-            answer(&scratch::run(&order.plan, &links).map_err(|error| error.to_string()))?;
+            let report = scratch::run(&order.plan, &links, order.forwards);
+            answer(&report.map_err(|error| error.to_string()))?;
             Ok(0)
         }
     }

@@ -19,6 +19,9 @@ use crate::node::links::{Link, LinkError};
 /// Where host-local keeps its pools unless it is told otherwise.
 const POOLS: &str = "/var/lib/cni/networks";
 
+/// Whether packets are handed on from one link to another: 0 or 1.
+pub const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
 /// Why nothing was called.
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
@@ -33,15 +36,18 @@ pub enum ScratchError {
     Io(#[from] std::io::Error),
 }
 
-/// Does all of it. This process has to be the first one of its namespaces, which the caller has made, and to have one thread.
+/// Does all of it, on a node that has these links and `forwards` packets or not. This process has to be the first one of its namespaces, which the caller has made, and to have one thread.
 ///
 /// # Errors
 /// If the scratch node cannot be made: then nothing was called.
-pub fn run(plan: &Plan, node_links: &[Link]) -> Result<Report, ScratchError> {
+pub fn run(plan: &Plan, node_links: &[Link], forwards: bool) -> Result<Report, ScratchError> {
     let folders = plan.state_folders();
     mounts::enter(&folders, &plan.folders, plan.substitute.as_ref())?;
     links::make_sandbox(&plan.sandbox)?;
     links::set_loopback_up()?;
+    // A new network namespace begins with what is set in the machine's first one, which need not be the node's
+    // (net.core.devconf_inherit_init_net).
+    std::fs::write(FORWARDING, if forwards { "1" } else { "0" })?;
     let mut notes = Vec::new();
     for master in plan.masters() {
         let like = node_links.iter().find(|link| master.name.as_ref() == Some(&link.name));

@@ -11,7 +11,7 @@ STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getra
 	--cfg sha2_backend="soft" -C link-arg=-Wl,-T,$(CURDIR)/scripts/hot.ld -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
 # Functions that are the same are there once, where the linker is LLVM's, as Rust's is for this machine.
 ifneq ($(filter x86_64-%-linux-gnu,$(TARGET)),)
-STATIC   += -C link-arg=-Wl,--icf=all
+FOLDED   := -C link-arg=-Wl,--icf=all
 endif
 CARGO    := cargo
 # Debian's names of the compilers for other machines.
@@ -24,7 +24,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: setup-build ## the static binary, target/release/cniscope; make build TARGET=aarch64-unknown-linux-gnu
-	@RUSTFLAGS='$(STATIC)' $(CROSS) $(CARGO) build --quiet --release --locked --target $(TARGET)
+	@RUSTFLAGS='$(STATIC) $(FOLDED)' $(CROSS) $(CARGO) build --quiet --release --locked --target $(TARGET)
 	@[ $(TARGET) != $(HOST) ] || \
 		{ install -D -m 0755 target/$(TARGET)/release/cniscope $(BINARY).new && mv $(BINARY).new $(BINARY); }
 
@@ -54,13 +54,13 @@ test-kubernetes: setup-kubernetes build ## integration/kubernetes/: a real Kuber
 bench: setup-bench build ## what a call costs, and a large journal, side by side with the alternatives (root)
 	@mkdir -p target/bench
 	@for program in noop bare peak; do gcc -O2 -Wall -Werror -static -o target/bench/$$program benches/$$program.c || exit; done
-	@RUSTFLAGS='$(STATIC)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls --bench journal
+	@RUSTFLAGS='$(STATIC) $(FOLDED)' $(CARGO) bench --quiet --locked --target $(TARGET) --bench calls --bench journal
 
 hot: setup-hot ## scripts/hot.ld, the order of the code in the binary, from calls that valgrind watches (root)
 	@mkdir -p target/bench && gcc -O2 -Wall -Werror -static -o target/bench/noop benches/noop.c
-	@RUSTFLAGS='$(STATIC) -C strip=none' \
+	@RUSTFLAGS='$(STATIC) -C link-arg=-Wl,-Map=$(CURDIR)/target/hot.map --cfg watched' \
 		$(CARGO) build --quiet --release --locked --target $(TARGET) --target-dir target/hot
-	@scripts/hot target/hot/$(TARGET)/release/cniscope target/bench/noop
+	@scripts/hot target/hot/$(TARGET)/release/cniscope target/hot.map target/bench/noop
 
 # Coverage as cargo-fuzz switches it on; libFuzzer does with what a stable compiler gives.
 FUZZED   := -C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \

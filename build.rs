@@ -22,6 +22,9 @@ fn main() {
     }
     strip_signatures();
     name_commit();
+    // What the linker reads, which cargo does not know of.
+    println!("cargo:rerun-if-changed=scripts/hot.ld");
+    println!("cargo:rerun-if-changed=scripts/aside.ld");
 }
 
 /// Where what is made here goes.

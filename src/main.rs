@@ -18,6 +18,8 @@ extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     let started = Instant::now();
     cniscope::shim::streams::open_missing();
     cniscope::shim::delegate::signals::ignore_sigpipe();
-    let run = || if cniscope::shim::is_call() { cniscope::shim::run(started) } else { cniscope::cli::run() };
-    c_int::from(catch_unwind(run).unwrap_or(FAILED))
+    if cniscope::shim::is_call() {
+        cniscope::shim::leave(catch_unwind(|| cniscope::shim::run(started)).unwrap_or(FAILED))
+    }
+    c_int::from(catch_unwind(cniscope::cli::run).unwrap_or(FAILED))
 }

@@ -1,9 +1,9 @@
 //! A record as the line that is appended: free of secrets and of bounded length.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Serializer, Value};
 
-use super::redact::Redaction;
+use super::redact::{Redacting, Redaction};
 
 /// The longest line in bytes, its newline included.
 pub const MAX_LINE: usize = 256 * 1024;
@@ -11,34 +11,78 @@ pub const MAX_LINE: usize = 256 * 1024;
 /// The lengths that strings are cut to, one after the other, until the line fits.
 const STEPS: [usize; 6] = [64 * 1024, 16 * 1024, 4 * 1024, 1024, 256, 64];
 
-/// A record, or a part of one, without its secrets.
-///
-/// # Errors
-/// If it cannot be represented in JSON.
-pub fn clean<T: Serialize>(
-    record: &T,
-    redaction: &Redaction,
-) -> Result<Map<String, Value>, serde_json::Error> {
-    let mut value = serde_json::to_value(record)?;
-    redaction.value(&mut value);
-    match value {
-        Value::Object(fields) => Ok(fields),
-        other => Ok(Map::from_iter([("value".to_owned(), other)])),
+/// Fields of a record as they are written, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// An object, without its closing bracket.
+    json: Vec<u8>,
+}
+
+impl Part {
+    /// What `fields` serialises to, which is an object.
+    ///
+    /// # Errors
+    /// If it cannot be represented in JSON.
+    pub fn of<T: Serialize>(fields: &T, redaction: &Redaction) -> Result<Part, serde_json::Error> {
+        let mut json = clean(fields, redaction)?;
+        json.pop();
+        Ok(Part { json })
+    }
+
+    /// None yet.
+    #[must_use]
+    pub fn empty() -> Part {
+        Part { json: b"{".to_vec() }
+    }
+
+    /// Puts a field behind the others. `value` is JSON, without secrets.
+    pub fn put(&mut self, name: &str, value: &[u8]) {
+        self.separate();
+        self.json.push(b'"');
+        self.json.extend_from_slice(name.as_bytes());
+        self.json.extend_from_slice(b"\":");
+        self.json.extend_from_slice(value);
+    }
+
+    /// Puts all of another part behind these.
+    pub fn extend(&mut self, other: &Part) {
+        if other.json.len() > 1 {
+            self.separate();
+            self.json.extend_from_slice(&other.json[1..]);
+        }
+    }
+
+    fn separate(&mut self) {
+        if self.json.len() > 1 {
+            self.json.push(b',');
+        }
+    }
+
+    /// The record as one line. Where it is too long, the largest fields are cut and named in `truncated`.
+    ///
+    /// # Errors
+    /// If it cannot be represented in JSON.
+    pub fn into_line(mut self) -> Result<Vec<u8>, serde_json::Error> {
+        self.json.push(b'}');
+        if self.json.len() >= MAX_LINE {
+            let mut fields = serde_json::from_slice(&self.json)?;
+            cut_largest_fields(&mut fields);
+            self.json = serde_json::to_vec(&fields)?;
+        }
+        self.json.push(b'\n');
+        Ok(self.json)
     }
 }
 
-/// Writes a record as one line. Where it is too long, the largest fields are cut and named in `truncated`.
+/// A document without its secrets.
 ///
 /// # Errors
 /// If it cannot be represented in JSON.
-pub fn write(mut fields: Map<String, Value>) -> Result<Vec<u8>, serde_json::Error> {
-    let mut line = serde_json::to_vec(&fields)?;
-    if line.len() >= MAX_LINE {
-        cut_largest_fields(&mut fields);
-        line = serde_json::to_vec(&fields)?;
-    }
-    line.push(b'\n');
-    Ok(line)
+pub fn clean<T: Serialize>(document: &T, redaction: &Redaction) -> Result<Vec<u8>, serde_json::Error> {
+    // Most records fit.
+    let mut json = Vec::with_capacity(1024);
+    document.serialize(&mut Serializer::with_formatter(&mut json, Redacting::new(redaction)))?;
+    Ok(json)
 }
 
 fn cut_largest_fields(fields: &mut Map<String, Value>) {
@@ -99,7 +143,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(record: &Value) -> Value {
-        let line = write(clean(record, &Redaction::default()).unwrap()).unwrap();
+        let line = Part::of(record, &Redaction::default()).unwrap().into_line().unwrap();
         assert!(line.len() <= MAX_LINE, "{}", line.len());
         assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
         serde_json::from_slice(&line).unwrap()
@@ -109,6 +153,22 @@ mod tests {
     fn a_short_record_stays_as_it_is() {
         let record = json!({"schema": 1, "text": "line\nbreak", "password": "x"});
         assert_eq!(parse(&record), json!({"schema": 1, "text": "line\nbreak", "password": "<redacted>"}));
+    }
+
+    #[test]
+    fn parts_follow_each_other() {
+        let part = |value: Value| Part::of(&value, &Redaction::default()).unwrap();
+        let mut whole = part(json!({"schema": 1}));
+        whole.extend(&Part::empty());
+        whole.extend(&part(json!({"a": [], "b": {}})));
+        whole.put("c", b"{}");
+        assert_eq!(
+            String::from_utf8(whole.into_line().unwrap()).unwrap(),
+            "{\"schema\":1,\"a\":[],\"b\":{},\"c\":{}}\n"
+        );
+        let mut first = Part::empty();
+        first.put("c", b"1");
+        assert_eq!(first.into_line().unwrap(), b"{\"c\":1}\n");
     }
 
     #[test]

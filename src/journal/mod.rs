@@ -22,9 +22,9 @@ pub mod written;
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::settings::{JournalSettings, Recording};
+use line::Part;
 use redact::Redaction;
 
 /// The journal, as a call writes it.
@@ -41,33 +41,35 @@ impl Journal {
         Journal { settings: settings.clone(), redaction }
     }
 
-    /// A part of a record without its secrets, ready to be put into one.
+    /// Fields of a record without their secrets, ready to be put into one.
     #[must_use]
-    pub fn clean<T: Serialize>(&self, part: &T) -> Map<String, Value> {
-        line::clean(part, &self.redaction).unwrap_or_else(|error| {
-            self.warn(&format!("a record cannot be written as JSON: {error}"));
-            Map::new()
-        })
+    pub fn part<T: Serialize>(&self, fields: &T) -> Part {
+        self.noted(Part::of(fields, &self.redaction)).unwrap_or_else(Part::empty)
+    }
+
+    /// A document without its secrets, as JSON.
+    #[must_use]
+    pub fn clean<T: Serialize>(&self, document: &T) -> Vec<u8> {
+        self.noted(line::clean(document, &self.redaction)).unwrap_or_else(|| b"null".to_vec())
     }
 
     /// Appends a record of the call `id`, with what was made ready before. Where that fails, it is noted and logged, and
     /// nothing else changes.
-    pub fn append<T: Serialize>(&self, record: &T, ready: Map<String, Value>, id: &str) {
+    pub fn append<T: Serialize>(&self, record: &T, ready: &Part, id: &str) {
         if self.settings.record == Recording::Off {
             return;
         }
-        let mut fields = self.clean(record);
+        let mut fields = self.part(record);
         fields.extend(ready);
-        let line = match line::write(fields) {
-            Ok(line) => line,
-            Err(error) => {
-                return self.warn(&format!("call {id}: a record cannot be written as JSON: {error}"));
-            }
-        };
+        let Some(line) = self.noted(fields.into_line()) else { return };
         if let Err(error) = append::append(&self.settings, &line) {
             unfinished::note(Path::new(unfinished::NOTES), id, &error.to_string());
             self.warn(&format!("call {id}: a record is lost: {error}"));
         }
+    }
+
+    fn noted<T>(&self, written: serde_json::Result<T>) -> Option<T> {
+        written.map_err(|error| self.warn(&format!("a record cannot be written as JSON: {error}"))).ok()
     }
 
     /// Writes a warning into the program's own log.

@@ -194,7 +194,7 @@ pub struct End<'a> {
     pub repeated: Option<u64>,
 }
 
-/// What an end record says that is known before the delegate has ended.
+/// What an end record says that is known before the delegate has ended, beside the configuration and its hash.
 #[derive(Debug, Serialize)]
 pub struct Circumstances {
     /// The configuration's `cniVersion`.
@@ -211,8 +211,6 @@ pub struct Circumstances {
     pub plugin_size: Option<u64>,
     /// This program's version.
     pub cniscope_version: &'static str,
-    /// What stood on stdin.
-    pub config: Value,
     /// The environment: `CNI_*`, `PATH`, proxies, trace context.
     pub env: BTreeMap<String, String>,
     /// The process that called.

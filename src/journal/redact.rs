@@ -3,9 +3,13 @@
 //! A value goes by its key (`"password": …`) or by its looks (a JWT, a PEM block, credentials in a URL). Paths stay
 //! (`etcd_key_file`, `kubeconfig`): they are evidence.
 
+mod writing;
+
 use std::ops::Range;
 
 use serde_json::Value;
+
+pub use writing::Redacting;
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "<redacted>";
@@ -74,7 +78,7 @@ const PEM_IN_BASE64: &str = "LS0tLS1CRUdJTi";
 /// Which keys hold secrets.
 #[derive(Debug, Clone, Default)]
 pub struct Redaction {
-    keys: Vec<String>,
+    keys: Vec<Vec<u8>>,
 }
 
 impl Redaction {
@@ -111,6 +115,9 @@ impl Redaction {
     /// The text without its secrets. `None` if there are none.
     #[must_use]
     pub fn text(&self, text: &str) -> Option<String> {
+        if is_plain(text) {
+            return None;
+        }
         let mut secrets = Vec::new();
         url_credentials(text, &mut secrets);
         self.words(text, &mut secrets);
@@ -122,12 +129,10 @@ impl Redaction {
 
     fn sensitivity(&self, key: &str) -> Sensitivity {
         let key = normal(key);
-        if self.keys.contains(&key) || SHORT_SECRET_KEYS.contains(&key.as_str()) {
+        if self.keys.contains(&key) || SHORT_SECRET_KEYS.iter().any(|short| short.as_bytes() == key) {
             Sensitivity::Secret
-        } else if ends_in(&key, &HARMLESS_ENDS) {
-            Sensitivity::None
         } else if has_secret_part(&key) {
-            Sensitivity::Secret
+            if ends_in(&key, &HARMLESS_ENDS) { Sensitivity::None } else { Sensitivity::Secret }
         } else if ends_in(&key, &MATERIAL_ENDS) {
             Sensitivity::Material
         } else {
@@ -184,33 +189,42 @@ enum Sensitivity {
 }
 
 /// A key in lower case, letters and digits alone: `apiKey`, `api_key` and `API-KEY` are one.
-fn normal(key: &str) -> String {
-    let mut normal = String::with_capacity(key.len());
-    normal.extend(
-        key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase())),
-    );
+fn normal(key: &str) -> Vec<u8> {
+    let mut normal = Vec::with_capacity(key.len());
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            normal.push(byte.to_ascii_lowercase());
+        }
+    }
     normal
 }
 
-/// Whether one of the parts is in a key. A record has a hundred keys, and this is on the path of every call: most letters
-/// of a key begin none of the parts, which one look at a set tells.
-fn has_secret_part(key: &str) -> bool {
-    const FIRST: u32 = first_letters(&SECRET_KEYS);
-    let bytes = key.as_bytes();
-    (0..bytes.len()).any(|at| {
-        FIRST & letter(bytes[at]) != 0
-            && SECRET_KEYS.iter().any(|part| bytes[at..].starts_with(part.as_bytes()))
-    })
+/// Whether one of the parts is in a key. A record has a hundred keys, and this is on the path of every call: hardly two
+/// letters of a key begin one of the parts, which one look at a set tells.
+fn has_secret_part(key: &[u8]) -> bool {
+    const STARTS: [u32; 26] = starts(&SECRET_KEYS);
+    let mut before = 0_u8;
+    for (at, byte) in key.iter().copied().enumerate() {
+        let seconds = STARTS.get(usize::from(before.wrapping_sub(b'a'))).copied().unwrap_or(0);
+        if seconds & letter(byte) != 0
+            && SECRET_KEYS.iter().any(|part| key[at - 1..].starts_with(part.as_bytes()))
+        {
+            return true;
+        }
+        before = byte;
+    }
+    false
 }
 
-/// The set of the letters that these begin with.
-const fn first_letters(parts: &[&str]) -> u32 {
-    let (mut letters, mut index) = (0, 0);
+/// For every letter that one of these begins with, the set of those that come second.
+const fn starts(parts: &[&str]) -> [u32; 26] {
+    let (mut seconds, mut index) = ([0; 26], 0);
     while index < parts.len() {
-        letters |= letter(parts[index].as_bytes()[0]);
+        let part = parts[index].as_bytes();
+        seconds[(part[0] - b'a') as usize] |= letter(part[1]);
         index += 1;
     }
-    letters
+    seconds
 }
 
 /// The set of one lower-case letter; empty for whatever else.
@@ -219,9 +233,9 @@ const fn letter(byte: u8) -> u32 {
 }
 
 /// Whether a key ends in one of these, by the last letter first.
-fn ends_in(key: &str, ends: &[&str]) -> bool {
-    let last = key.as_bytes().last();
-    ends.iter().any(|end| end.as_bytes().last() == last && key.ends_with(end))
+fn ends_in(key: &[u8], ends: &[&str]) -> bool {
+    let last = key.last();
+    ends.iter().any(|end| end.as_bytes().last() == last && key.ends_with(end.as_bytes()))
 }
 
 fn hide(value: &mut Value) {
@@ -236,8 +250,25 @@ fn looks_like_material(text: &str) -> bool {
     text.len() >= 16 && !text.starts_with('/') && !text.contains(char::is_whitespace)
 }
 
+/// Whether a text is too short for a secret that stands alone, and has nothing that could make one of its words the key of
+/// another: most of a record.
+fn is_plain(text: &str) -> bool {
+    text.len() < "-----BEGIN".len() && text.bytes().all(is_word)
+}
+
+/// Letters, digits, `_`, `-` and `.`.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.'
+    const WORD: [bool; 256] = word_bytes();
+    WORD[usize::from(byte)]
+}
+
+const fn word_bytes() -> [bool; 256] {
+    let (mut bytes, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        bytes[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        byte += 1;
+    }
+    bytes
 }
 
 fn is_base64(byte: u8) -> bool {

@@ -4,9 +4,9 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::path::Path;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::AccessFlags;
 
 use super::delegate;
 use super::refusal::Refusal;
@@ -16,7 +16,7 @@ use crate::install::switch::SWITCH;
 
 /// Whether cniscope is switched off.
 pub(super) fn is_on() -> bool {
-    Path::new(SWITCH).exists()
+    nix::unistd::access(SWITCH, AccessFlags::F_OK).is_ok()
 }
 
 /// Becomes the delegate. Comes back only if that is not possible.

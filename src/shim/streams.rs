@@ -1,15 +1,17 @@
-//! The process' three streams.
+//! The process' three streams, without the standard library's: its buffers and locks are of no use to one answer, and are
+//! paid for in pages.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::stdio::{stderr, stdin, stdout};
 
 /// Opens `/dev/null` where the runtime gave no stream, so that no file of ours gets its number.
 pub fn open_missing() {
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let mut fds =
-        [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|fd| PollFd::new(fd, PollFlags::empty()));
+    let mut fds = [stdin(), stdout(), stderr()].map(|fd| PollFd::new(fd, PollFlags::empty()));
     let _ = poll(&mut fds, PollTimeout::ZERO);
     if fds.iter().any(|fd| fd.revents().is_some_and(|events| events.contains(PollFlags::POLLNVAL))) {
         while let Ok(null) = std::fs::File::options().read(true).write(true).open("/dev/null") {
@@ -23,13 +25,32 @@ pub fn open_missing() {
 
 /// Reads stdin to its end.
 pub(super) fn read_stdin() -> io::Result<Vec<u8>> {
-    let mut stdin = Vec::with_capacity(4096);
-    io::stdin().lock().read_to_end(&mut stdin)?;
-    Ok(stdin)
+    let mut read = Vec::with_capacity(4096);
+    loop {
+        match rustix::io::read(stdin(), spare_capacity(&mut read)) {
+            Ok(0) => return Ok(read),
+            Ok(_) if read.len() == read.capacity() => read.reserve(read.len()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(stdin(), PollFlags::POLLIN),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
 }
 
 /// Prints the answer. That the runtime does not listen any more is no error of the call.
 pub(super) fn print(answer: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(answer).and_then(|()| stdout.flush());
+    let mut left = answer;
+    while !left.is_empty() {
+        match rustix::io::write(stdout(), left) {
+            Ok(written) => left = &left[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(stdout(), PollFlags::POLLOUT),
+            Err(_) => return,
+        }
+    }
+}
+
+/// For a stream that the runtime has set not to block.
+fn wait(stream: BorrowedFd<'_>, what: PollFlags) {
+    let _ = poll(&mut [PollFd::new(stream, what)], PollTimeout::NONE);
 }

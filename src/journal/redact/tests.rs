@@ -86,7 +86,63 @@ fn errors_stay_whole() {
     }
 }
 
+fn written(document: &impl serde::Serialize, redaction: &Redaction) -> String {
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, Redacting::new(redaction));
+    document.serialize(&mut serializer).unwrap();
+    String::from_utf8(json).unwrap()
+}
+
+#[test]
+fn what_is_written_is_what_serde_json_writes() {
+    let numbers = (-1_i8, 2.5_f64, 1e300_f64, f64::NAN, u64::MAX, i128::MIN, true, ());
+    let keys = std::collections::BTreeMap::from([(7_u16, "seven"), (8, "eight")]);
+    let flags = std::collections::BTreeMap::from([(true, 'c')]);
+    let texts = ["", "a\"b\\c/d", "\u{1}\u{8}\u{c}\n\r\t\u{7f}", "zażółć"];
+    let document = (numbers, keys, flags, texts, Some(Vec::<u8>::new()), json!({}));
+    assert_eq!(written(&document, &Redaction::default()), serde_json::to_string(&document).unwrap());
+}
+
+#[test]
+fn what_a_secret_holds_is_left_out_whole() {
+    let redaction = Redaction::default();
+    let document =
+        json!({"secret": {"a": [1, {"b": "c"}], "d": true}, "token": [[], {}], "e": [{"pass": 1.5}, null]});
+    let expected = r#"{"secret":"<redacted>","token":"<redacted>","e":[{"pass":"<redacted>"},null]}"#;
+    assert_eq!(written(&document, &redaction), expected);
+    let raw = std::collections::BTreeMap::from([("pass", ((1, "x"), [2_u8; 3]))]);
+    assert_eq!(written(&raw, &redaction), r#"{"pass":"<redacted>"}"#);
+}
+
+/// Documents with keys and texts that matter here.
+fn documents() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let key =
+        "(my|api|client|pass|k8s_auth|etcd)?[_-]?([kK]ey|token|word|cert|name|file|secret|ca|data|Id|x)?";
+    let text = "(token|password|--secret|bearer|basic)?[=: \"]{0,2}(eyJ)?[a-zA-Z0-9+./\\\\ \n\u{e9}-]{0,24}";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((key, inner), 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
 proptest::proptest! {
+    #[test]
+    fn what_is_written_is_what_the_tree_would_become(document in documents()) {
+        let redaction = Redaction::new(&["myKey".to_owned()]);
+        let mut tree = document.clone();
+        redaction.value(&mut tree);
+        proptest::prop_assert_eq!(written(&document, &redaction), tree.to_string());
+    }
+
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,60}|(://|eyJ|--token|=|:|\"|\\\\| |ż|\\.|@|-----BEGIN |bearer ){0,12}") {
         let redaction = Redaction::default();

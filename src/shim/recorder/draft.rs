@@ -8,13 +8,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::messages::{Answered, Report};
 use super::super::request::Request;
 use crate::checks::subject::{Origin, Subject};
 use crate::digest::sha256;
 use crate::journal::Journal;
+use crate::journal::line::Part;
 use crate::journal::record::{Circumstances, End, ErrorText, Identity, SCHEMA};
 use crate::node::{Node, clock};
 use crate::settings::Settings;
@@ -57,13 +58,15 @@ pub(super) fn identity(node: &Node, request: &Request) -> Identity {
     }
 }
 
-/// What is known before the delegate has ended, without secrets, and with the hash of the configuration.
-pub(super) fn circumstances(
-    node: &Node,
-    request: &Request,
-    settings: &Settings,
-    journal: &Journal,
-) -> Map<String, Value> {
+/// What is known before the delegate has ended, without secrets.
+pub(super) struct Ready {
+    /// The fields of the record.
+    pub(super) part: Part,
+    /// What stood on stdin, which they hold too.
+    pub(super) config: Vec<u8>,
+}
+
+pub(super) fn circumstances(node: &Node, request: &Request, settings: &Settings, journal: &Journal) -> Ready {
     let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let pick = |wanted: &dyn Fn(&OsStr) -> bool| {
         let picked = variables.iter().filter(|(name, _)| wanted(name));
@@ -76,7 +79,7 @@ pub(super) fn circumstances(
     let trace = pick(&|name| is_one_of(&TRACE, name));
     let path = &request.plugin_path;
     let metadata = node.metadata(path).ok();
-    let mut fields = journal.clean(&Circumstances {
+    let mut part = journal.part(&Circumstances {
         cni_version: request.cni_version.clone(),
         pod_uid: request.environment.pod.uid.clone(),
         plugin_path: (*path != PathBuf::new()).then(|| path.display().to_string()),
@@ -84,16 +87,16 @@ pub(super) fn circumstances(
         plugin_mtime: metadata.as_ref().and_then(|metadata| metadata.modified().ok()).map(clock::rfc3339),
         plugin_size: metadata.map(|metadata| metadata.size()),
         cniscope_version: env!("CARGO_PKG_VERSION"),
-        config: parsed(&request.stdin),
         env: pick(&is_recorded),
         caller: request.caller(),
         trace: trace.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect(),
         warnings: settings.warnings.clone(),
     });
-    let config = fields.get("config").map(Value::to_string).unwrap_or_default();
+    let config = journal.clean(&parsed(&request.stdin));
+    part.put("config", &config);
     // The last field of a record: by it, readers know that a line is whole.
-    fields.insert("config_sha256".to_owned(), Value::String(sha256(config.as_bytes())));
-    fields
+    part.put("config_sha256", format!("\"{}\"", sha256(&config)).as_bytes());
+    Ready { part, config }
 }
 
 /// How long things took, in milliseconds.

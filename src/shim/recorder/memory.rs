@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::checks::subject::Subject;
+use crate::cni::json;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::Cause;
 use crate::digest::sha256;
@@ -78,17 +78,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Looks while the delegate works. `circumstances` are free of secrets.
+    /// Looks while the delegate works. `config` is free of secrets.
     pub(super) fn of(
         node: &Node,
         settings: &Settings,
         subject: &Subject,
         identity: &Identity,
-        circumstances: &Map<String, Value>,
+        config: &[u8],
     ) -> Memory {
         let of = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
         let path = Path::new(FOLDER).join(sha256(of.join("\n").as_bytes()));
-        Memory { path, facts: facts(node, settings, subject, identity, circumstances) }
+        Memory { path, facts: facts(node, settings, subject, identity, config) }
     }
 
     /// What is not as it was. Nothing, if no good call is known.
@@ -158,13 +158,7 @@ fn forget(folder: &Path) {
     }
 }
 
-fn facts(
-    node: &Node,
-    settings: &Settings,
-    subject: &Subject,
-    identity: &Identity,
-    circumstances: &Map<String, Value>,
-) -> Facts {
+fn facts(node: &Node, settings: &Settings, subject: &Subject, identity: &Identity, config: &[u8]) -> Facts {
     let mut facts = Facts::new();
     let mut put = |name: String, value: String| {
         let value =
@@ -178,9 +172,11 @@ fn facts(
         });
         put(format!("binary of {plugin}"), described.unwrap_or_default());
     }
-    let config = circumstances.get("config").and_then(Value::as_object);
-    for (key, value) in config.into_iter().flatten().filter(|(key, _)| !OF_THE_CALL.contains(&key.as_str())) {
-        put(format!("configuration: {key}"), value.to_string());
+    for member in json::members(config, &(0..config.len())).into_iter().flatten() {
+        let key = member.key(config);
+        if !OF_THE_CALL.contains(&key.as_ref()) {
+            put(format!("configuration: {key}"), String::from_utf8_lossy(&config[member.value]).into_owned());
+        }
     }
     if subject.plugin == "flannel" {
         put(SUBNET_ENV.to_owned(), node.read_text(Path::new(SUBNET_ENV)).unwrap_or_default());
@@ -273,9 +269,9 @@ mod tests {
             config: json!({"ipam": {"type": "host-local"}}),
             ..Subject::default()
         };
-        let circumstances = json!({"config": {
+        let config = json!({
             "name": "n", "mtu": 1400, "long": "x".repeat(500), "prevResult": {}, "runtimeConfig": {}, "args": {},
-        }});
+        });
         let identity: Identity = serde_json::from_value(json!({
             "id": "1", "time": "", "node": "", "boot_id": "b", "pid": 1, "start_ticks": 1, "command": "ADD",
             "container_id": "", "ifname": "", "netns": "", "pod_namespace": "", "pod_name": "", "network": "n",
@@ -283,8 +279,7 @@ mod tests {
         }))
         .unwrap();
         let node = Node::at(root.path());
-        let facts =
-            facts(&node, &Settings::default(), &subject, &identity, circumstances.as_object().unwrap());
+        let facts = facts(&node, &Settings::default(), &subject, &identity, config.to_string().as_bytes());
         let names: Vec<&str> = facts.keys().map(String::as_str).collect();
         assert_eq!(
             names,

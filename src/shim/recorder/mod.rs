@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::messages::{self, Answered, Prepared, Report, ToCaller, ToHelper};
 use super::request::Request;
@@ -29,6 +29,7 @@ use crate::diagnosis::own::Own;
 use crate::diagnosis::reason::Happened;
 use crate::diagnosis::waiting::{self, Wait};
 use crate::diagnosis::{Diagnosis, bracket, reason};
+use crate::journal::line::Part;
 use crate::journal::record::{Begin, Changed, Identity, Outcome, SCHEMA, SmallEnd, Stall};
 use crate::journal::redact::Redaction;
 use crate::journal::{Journal, log};
@@ -52,7 +53,7 @@ pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
     let findings = recorder.prepare();
     recorder.conclude(findings);
     recorder.warn();
-    leave()
+    super::leave(0)
 }
 
 /// Serves one call whose helper hangs, from the delegate's end.
@@ -62,14 +63,7 @@ pub(super) fn run_late(request: &Request, socket: UnixStream) -> ! {
     let late = "the checks before the delegate and the begin record were late";
     recorder.journal.warn(&format!("call {}: {late}", request.id));
     recorder.warn();
-    leave()
-}
-
-/// Ends the process, which the call waits for: the kernel closes the socket with it.
-#[allow(unsafe_code, reason = "the C library's exit handlers are the call's, and take time")]
-fn leave() -> ! {
-    // SAFETY: _exit(2) has no preconditions.
-    unsafe { libc::_exit(0) }
+    super::leave(0)
 }
 
 /// Lets go of the runtime's descriptors: nobody is to wait for a pipe that the helper still holds.
@@ -164,8 +158,8 @@ impl Recorder<'_> {
     /// What comes after it. Nothing, if the call itself is gone: the runtime has killed it, which a reader tells by the
     /// missing end.
     fn conclude(&self, before: Vec<Finding>) -> Option<()> {
-        let circumstances = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
-        let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &circumstances);
+        let ready = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
+        let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &ready.config);
         let (report, answered, snapshot) = self.wait_for_end()?;
         let wait = snapshot.as_ref().and_then(waiting::seen);
         let parsed = || draft::parsed(report.stdout.as_bytes());
@@ -184,7 +178,7 @@ impl Recorder<'_> {
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
         let result = result.unwrap_or_else(parsed);
-        self.end(circumstances, &report, Told { result, findings, diagnosis, changed }, &answered);
+        self.end(&ready.part, &report, Told { result, findings, diagnosis, changed }, &answered);
         if is_good && self.subject.verb == Verb::Add {
             memory.remember(&self.identity);
         }
@@ -240,7 +234,7 @@ impl Recorder<'_> {
     }
 
     fn append<T: Serialize>(&self, record: &T) {
-        self.journal.append(record, Map::new(), &self.identity.id);
+        self.journal.append(record, &Part::empty(), &self.identity.id);
     }
 
     /// Waits for the delegate's end, and looks at it while it takes long.
@@ -296,7 +290,7 @@ impl Recorder<'_> {
         }
     }
 
-    fn end(&self, circumstances: Map<String, Value>, report: &Report, told: Told, answered: &Answered) {
+    fn end(&self, ready: &Part, report: &Report, told: Told, answered: &Answered) {
         let Told { result, findings, diagnosis, changed } = told;
         let mut repeated = None;
         if self.request.environment.command == Verb::Status {
@@ -325,7 +319,7 @@ impl Recorder<'_> {
         end.diagnosis = diagnosis;
         end.changed = changed;
         end.repeated = repeated;
-        self.journal.append(&end, circumstances, &self.identity.id);
+        self.journal.append(&end, ready, &self.identity.id);
     }
 }
 

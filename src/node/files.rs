@@ -144,6 +144,9 @@ impl Node {
     /// The target of a link. `None` if the path is none.
     #[must_use]
     pub fn link_target(&self, path: &Path) -> Option<PathBuf> {
+        if self.is_this() {
+            return nix::fcntl::readlink(path).ok().map(PathBuf::from);
+        }
         let folder = self.open(path.parent()?, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()?;
         nix::fcntl::readlinkat(folder, path.file_name()?).ok().map(PathBuf::from)
     }

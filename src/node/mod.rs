@@ -87,6 +87,10 @@ impl Node {
     /// The release of the running kernel, such as `6.1.0-13-amd64`. Empty if it does not tell.
     #[must_use]
     pub fn kernel(&self) -> String {
+        if self.is_this() {
+            let named = nix::sys::utsname::uname();
+            return named.map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default();
+        }
         let release = self.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default();
         // It is the name of a folder, and uname(2) has room for 64 bytes of it.
         let is_one =

@@ -62,11 +62,13 @@ impl Helper {
         }
     }
 
-    /// Waits for the helper's end. One that is late goes on by itself, and init takes it.
+    /// Waits until the helper has recorded the call. Its end is not waited for, since to give back its memory takes the kernel
+    /// longer than a record: init takes it, as it takes every shim of containerd.
     pub(super) fn finish(self, until: Instant) {
         let Some((socket, pid)) = &self.link else { return };
         while is_ready(socket, PollFlags::POLLIN, until).is_some() {
-            match messages::read::<ToCaller>(socket) {
+            match messages::read(socket) {
+                Ok(ToCaller::Recorded) => return,
                 Ok(_) => {}
                 // The kernel closes its end of the socket when the last of its threads has ended.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

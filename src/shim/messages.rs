@@ -36,6 +36,8 @@ pub(super) enum ToCaller {
     Prepared(Prepared),
     /// Why the call failed.
     Diagnosed { bracket: String, waiting_for: Option<String> },
+    /// The call is recorded, and nothing is left to wait for.
+    Recorded,
 }
 
 /// As much of the settings as the call itself needs, and whether it is denied.

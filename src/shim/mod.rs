@@ -63,6 +63,8 @@ pub fn run(started: Instant) -> u8 {
         return refuse_at_once(&forwarder::forward(&environment, &stdin));
     }
     let request = Request::new(started, environment, stdin);
+    // Both sides need it.
+    let _ = request.caller();
     match Helper::fork() {
         Side::Helper(socket) => recorder::run(&request, socket),
         Side::Caller(helper) => call(&request, helper),
@@ -76,11 +78,11 @@ pub fn leave(status: u8) -> ! {
     unsafe { libc::_exit(status.into()) }
 }
 
-/// The part of the process that the runtime started.
+/// The part of the process that the runtime started. Not a part of [`run`]'s frame: the helper would get its pages too.
+#[inline(never)]
 fn call(request: &Request, helper: Helper) -> u8 {
     // While the helper is at work.
     let stage = delegate::prepare();
-    let _ = request.caller();
     let (prepared, is_late) = match helper.receive(Instant::now() + BEFORE_DELEGATE) {
         Some(ToCaller::Prepared(prepared)) => (prepared, false),
         // What can be told without looking at a file.

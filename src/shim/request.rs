@@ -44,6 +44,8 @@ pub(super) struct Request {
     pub(super) folders: Vec<PathBuf>,
     /// Where the delegate was found; empty if it was not.
     pub(super) plugin_path: PathBuf,
+    /// What the file system knows of it.
+    pub(super) plugin_file: Option<Metadata>,
     /// The process that started this one: its id, and its name once it was asked for.
     caller: (u32, OnceCell<String>),
     /// This process; its helper outlives it where it is late.
@@ -68,6 +70,7 @@ impl Request {
             network: String::new(),
             cni_version: None,
             plugin_path: PathBuf::new(),
+            plugin_file: None,
             caller: (std::os::unix::process::parent_id(), OnceCell::new()),
             pid: std::process::id(),
             refusal: None,
@@ -103,6 +106,7 @@ impl Request {
         if is_this_program(&metadata) {
             return Err(Refusal::wraps_itself(self));
         }
+        self.plugin_file = Some(metadata);
         Ok(())
     }
 

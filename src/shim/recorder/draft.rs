@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -78,14 +78,14 @@ pub(super) fn circumstances(node: &Node, request: &Request, settings: &Settings,
     };
     let trace = pick(&|name| is_one_of(&TRACE, name));
     let path = &request.plugin_path;
-    let metadata = node.metadata(path).ok();
+    let file = request.plugin_file.as_ref();
     let mut part = journal.part(&Circumstances {
         cni_version: request.cni_version.clone(),
         pod_uid: request.environment.pod.uid.clone(),
         plugin_path: (*path != PathBuf::new()).then(|| path.display().to_string()),
         plugin_target: node.link_target(path).map(|target| target.display().to_string()),
-        plugin_mtime: metadata.as_ref().and_then(|metadata| metadata.modified().ok()).map(clock::rfc3339),
-        plugin_size: metadata.map(|metadata| metadata.size()),
+        plugin_mtime: file.and_then(|file| file.modified().ok()).map(clock::rfc3339),
+        plugin_size: file.map(MetadataExt::size),
         cniscope_version: env!("CARGO_PKG_VERSION"),
         env: pick(&is_recorded),
         caller: request.caller(),

@@ -181,7 +181,7 @@ fn facts(node: &Node, settings: &Settings, subject: &Subject, identity: &Identit
     if subject.plugin == "flannel" {
         put(SUBNET_ENV.to_owned(), node.read_text(Path::new(SUBNET_ENV)).unwrap_or_default());
     }
-    put("kernel".to_owned(), node.read_text(Path::new("/proc/sys/kernel/osrelease")).unwrap_or_default());
+    put("kernel".to_owned(), node.kernel());
     put("boot".to_owned(), identity.boot_id.clone());
     put("cniscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     // They are looked at in every call: to write them down takes longer than to hash them.

@@ -9,7 +9,6 @@ mod passage;
 mod pump;
 pub mod signals;
 mod spawn;
-mod yielding;
 
 use std::fmt;
 use std::path::Path;
@@ -125,8 +124,6 @@ pub fn run(order: &Order<'_>, stage: Stage) -> Result<Ended, Errno> {
     let Stage { pipes, signals } = stage;
     let started = Instant::now();
     let child = spawn::spawn(order.path, pipes, &signals)?;
-    // Only now: the delegate inherits the policy.
-    yielding::yield_to_others();
     let pid = child.pid.as_raw();
     let mut pump = pump::Pump::new(order, child, &signals, started);
     let end = pump.run();

@@ -29,6 +29,10 @@ const SILENCE: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether what the delegate has started is gone: nobody tells when it is.
 const LOOK: Duration = Duration::from_millis(10);
+/// What a plugin prints is mostly the last thing that it does. How long, and how often in a call, only its end is waited for
+/// then: it closes one pipe after the other, and who is woken for each keeps it from ending.
+const END: Duration = Duration::from_millis(1);
+const ENDS: u32 = 4;
 /// From SIGKILL to giving up: a process in uninterruptible sleep does not die.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
@@ -56,6 +60,10 @@ pub(super) struct Pump<'a> {
     ended: Option<(End, Instant)>,
     /// When something was last read, or the delegate ended.
     last_heard: Instant,
+    /// How often something else came when its end was waited for.
+    ends: u32,
+    /// Something was read in this round.
+    has_heard: bool,
     stopping: Stopping,
     interrupted: Option<Signal>,
 }
@@ -81,6 +89,8 @@ impl<'a> Pump<'a> {
             passage: Passage::new(io::stderr()),
             ended: None,
             last_heard: started,
+            ends: 0,
+            has_heard: false,
             stopping: Stopping::NotYet,
             interrupted: None,
         }
@@ -187,7 +197,21 @@ impl<'a> Pump<'a> {
         }
     }
 
-    fn wait(&self) {
+    /// Whether it ended, or a signal came, right after it was heard.
+    fn ends_now(&mut self) -> bool {
+        let has_heard = std::mem::take(&mut self.has_heard);
+        if !has_heard || self.ended.is_some() || self.stdin.is_some() || self.ends == ENDS {
+            return false;
+        }
+        self.ends += 1;
+        let mut fds = [PollFd::new(self.signals.fd().as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::try_from(END).unwrap_or(PollTimeout::ZERO)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn wait(&mut self) {
+        if self.ends_now() {
+            return;
+        }
         let mut fds = vec![PollFd::new(self.signals.fd().as_fd(), PollFlags::POLLIN)];
         let congested_until = self.passage.congested_until(Instant::now());
         let stderr_pipe = self.stderr_pipe.as_ref().filter(|_| congested_until.is_none());
@@ -247,8 +271,10 @@ impl<'a> Pump<'a> {
     }
 
     fn read_outputs(&mut self) {
+        let open = usize::from(self.stdout_pipe.is_some()) + usize::from(self.stderr_pipe.is_some());
         if drain(&mut self.stdout_pipe, |chunk| self.stdout.push(chunk)) {
             self.last_heard = Instant::now();
+            self.has_heard = true;
         }
         let now = Instant::now();
         let is_congested = self.passage.congested_until(now).is_some();
@@ -260,6 +286,9 @@ impl<'a> Pump<'a> {
         if is_congested || drain(&mut self.stderr_pipe, &mut pass_on) {
             self.last_heard = now;
         }
+        // A pipe that it has closed speaks of its end, too.
+        let open_now = usize::from(self.stdout_pipe.is_some()) + usize::from(self.stderr_pipe.is_some());
+        self.has_heard |= open_now < open;
     }
 }
 

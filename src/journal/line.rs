@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Serializer, Value};
 
 use super::redact::{Redacting, Redaction};
+use crate::cni::json;
 
 /// The longest line in bytes, its newline included.
 pub const MAX_LINE: usize = 256 * 1024;
@@ -65,7 +66,7 @@ impl Part {
     pub fn into_line(mut self) -> Result<Vec<u8>, serde_json::Error> {
         self.json.push(b'}');
         if self.json.len() >= MAX_LINE {
-            let mut fields = serde_json::from_slice(&self.json)?;
+            let mut fields = fields(&self.json);
             cut_largest_fields(&mut fields);
             self.json = serde_json::to_vec(&fields)?;
         }
@@ -83,6 +84,17 @@ pub fn clean<T: Serialize>(document: &T, redaction: &Redaction) -> Result<Vec<u8
     let mut json = Vec::with_capacity(1024);
     document.serialize(&mut Serializer::with_formatter(&mut json, Redacting::new(redaction)))?;
     Ok(json)
+}
+
+/// The fields of a record. One that `serde_json` does not read again, since it is nested too deep with the record around it,
+/// is kept as text.
+fn fields(record: &[u8]) -> Map<String, Value> {
+    let members = json::members(record, &(0..record.len())).unwrap_or_default();
+    let value = |json: &[u8]| {
+        let text = || Value::String(String::from_utf8_lossy(json).into_owned());
+        serde_json::from_slice(json).unwrap_or_else(|_| text())
+    };
+    members.into_iter().map(|one| (one.key(record).into_owned(), value(&record[one.value.clone()]))).collect()
 }
 
 fn cut_largest_fields(fields: &mut Map<String, Value>) {
@@ -195,6 +207,14 @@ mod tests {
         let cut = parse(&record);
         assert_eq!(cut["truncated"], json!(["result", "config"]));
         assert!(cut["result"].is_string());
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_again_is_kept_as_text() {
+        let deep = (0..200).fold(json!("x"), |inner, _| json!([inner]));
+        let cut = parse(&json!({"id": "i", "config": deep, "stderr": "y".repeat(300_000)}));
+        assert_eq!(cut["config"], deep.to_string());
+        assert_eq!(cut["truncated"], json!(["stderr"]));
     }
 
     #[test]

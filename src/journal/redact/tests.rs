@@ -157,3 +157,16 @@ proptest::proptest! {
         proptest::prop_assert!(!clean.contains(&password));
     }
 }
+
+#[test]
+fn every_key_of_a_secret_is_looked_at() {
+    let keys = SECRET_KEYS.iter().chain(&SHORT_SECRET_KEYS).chain(&MATERIAL_ENDS);
+    for key in keys {
+        for key in [(*key).to_owned(), format!("x_{}", key.to_uppercase()), format!("1{key}")] {
+            assert!(!is_harmless(&key), "{key}");
+        }
+    }
+    for key in ["", "name", "pod_name", "ifname", "type", "12"] {
+        assert!(is_harmless(key), "{key}");
+    }
+}

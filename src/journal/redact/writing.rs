@@ -15,6 +15,8 @@ pub struct Redacting<'a> {
     redaction: &'a Redaction,
     /// The string that is being written.
     text: String,
+    /// Whether something in it has to be escaped.
+    has_escapes: bool,
     /// Whether one is, and of which kind.
     writing: Writing,
     /// What the key says of the value that comes next.
@@ -38,6 +40,7 @@ impl<'a> Redacting<'a> {
         Redacting {
             redaction,
             text: String::new(),
+            has_escapes: false,
             writing: Writing::Nothing,
             value: Sensitivity::None,
             hidden: 0,
@@ -55,25 +58,24 @@ impl<'a> Redacting<'a> {
             self.text.push_str(&String::from_utf8_lossy(number));
             return Ok(());
         }
-        self.string(to, REDACTED)
+        self.string(to, REDACTED, false)
     }
 
     fn is_simple(&self) -> bool {
         self.writing == Writing::Nothing && self.value != Sensitivity::Secret && self.hidden == 0
     }
 
-    fn string<W: ?Sized + Write>(&self, to: &mut W, text: &str) -> io::Result<()> {
+    /// Writes a string, unless it is left out. What needs no escape is written at once.
+    fn string<W: ?Sized + Write>(&self, to: &mut W, text: &str, has_escapes: bool) -> io::Result<()> {
         if self.hidden > 0 {
             return Ok(());
         }
-        // What needs no escape is written at once.
-        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-            to.write_all(b"\"")?;
-            to.write_all(text.as_bytes())?;
-            to.write_all(b"\"")
-        } else {
-            serde_json::to_writer(to, text).map_err(io::Error::from)
+        if has_escapes {
+            return serde_json::to_writer(to, text).map_err(io::Error::from);
         }
+        to.write_all(b"\"")?;
+        to.write_all(text.as_bytes())?;
+        to.write_all(b"\"")
     }
 
     fn open<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
@@ -82,7 +84,7 @@ impl<'a> Redacting<'a> {
             return Ok(());
         }
         if self.value == Sensitivity::Secret {
-            self.string(to, REDACTED)?;
+            self.string(to, REDACTED, false)?;
             self.hidden = 1;
             return Ok(());
         }
@@ -133,6 +135,7 @@ impl Formatter for Redacting<'_> {
 
     fn begin_string<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
         self.text.clear();
+        self.has_escapes = false;
         self.writing = if self.writing == Writing::Key { Writing::KeyText } else { Writing::Text };
         Ok(())
     }
@@ -143,6 +146,7 @@ impl Formatter for Redacting<'_> {
     }
 
     fn write_char_escape<W: ?Sized + Write>(&mut self, _: &mut W, escape: CharEscape) -> io::Result<()> {
+        self.has_escapes = true;
         self.text.push(match escape {
             CharEscape::Quote => '"',
             CharEscape::ReverseSolidus => '\\',
@@ -165,7 +169,7 @@ impl Formatter for Redacting<'_> {
         }
         if is_key {
             self.value = self.redaction.sensitivity(&self.text);
-            return self.string(to, &self.text);
+            return self.string(to, &self.text, self.has_escapes);
         }
         let is_secret = match self.value {
             Sensitivity::Secret => !self.text.is_empty(),
@@ -173,11 +177,11 @@ impl Formatter for Redacting<'_> {
             Sensitivity::None => false,
         };
         if is_secret {
-            return self.string(to, REDACTED);
+            return self.string(to, REDACTED, false);
         }
         match self.redaction.text(&self.text) {
-            Some(clean) => self.string(to, &clean),
-            None => self.string(to, &self.text),
+            Some(clean) => self.string(to, &clean, self.has_escapes),
+            None => self.string(to, &self.text, self.has_escapes),
         }
     }
 

@@ -61,8 +61,7 @@ impl Journal {
         }
         let mut fields = self.part(record);
         fields.extend(ready);
-        let Some(line) = self.noted(fields.into_line()) else { return };
-        if let Err(error) = append::append(&self.settings, &line) {
+        if let Err(error) = append::append(&self.settings, &fields.into_line()) {
             unfinished::note(Path::new(unfinished::NOTES), id, &error.to_string());
             self.warn(&format!("call {id}: a record is lost: {error}"));
         }

@@ -193,43 +193,38 @@ enum Sensitivity {
 
 /// A key in lower case, letters and digits alone: `apiKey`, `api_key` and `API-KEY` are one.
 fn normal(key: &str) -> Vec<u8> {
-    let mut normal = Vec::with_capacity(key.len());
-    for byte in key.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            normal.push(byte.to_ascii_lowercase());
-        }
-    }
-    normal
+    letters(key).collect()
+}
+
+fn letters(key: &str) -> impl Iterator<Item = u8> {
+    key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
 }
 
 /// Whether a key surely makes nothing a secret. A record has a hundred keys, and this is on the path of every call: hardly two
 /// letters of a key begin one of the parts, and hardly a key ends as those of key material do.
 fn is_harmless(key: &str) -> bool {
-    let (mut last, mut before) = (0_u8, 0_u8);
-    for byte in key.bytes() {
-        if !byte.is_ascii_alphanumeric() {
-            continue;
-        }
-        (before, last) = (last, byte.to_ascii_lowercase());
-        if SECONDS[usize::from(before)] & letter(last) != 0 {
+    let (mut before, mut last) = (0, 0);
+    for letter in letters(key) {
+        (before, last) = (last, letter);
+        if begins_part(before, last) {
             return false;
         }
     }
     !MATERIAL_ENDS.iter().any(|end| end.as_bytes().ends_with(&[before, last]))
 }
 
-/// For every letter that a part of a secret's key begins with, the set of those that come second.
-static SECONDS: [u32; 256] = seconds();
+/// Whether one of the parts may begin with these two.
+fn begins_part(first: u8, second: u8) -> bool {
+    SECONDS[usize::from(first)] & letter(second) != 0
+}
 
-const fn seconds() -> [u32; 256] {
-    let mut seconds = [0; 256];
+/// For every letter that a part of a secret's key begins with, the set of those that come second.
+static SECONDS: [u32; 256] = seconds(seconds([0; 256], &SECRET_KEYS), &SHORT_SECRET_KEYS);
+
+const fn seconds(mut seconds: [u32; 256], parts: &[&str]) -> [u32; 256] {
     let mut index = 0;
-    while index < SECRET_KEYS.len() + SHORT_SECRET_KEYS.len() {
-        let part = if index < SECRET_KEYS.len() {
-            SECRET_KEYS[index].as_bytes()
-        } else {
-            SHORT_SECRET_KEYS[index - SECRET_KEYS.len()].as_bytes()
-        };
+    while index < parts.len() {
+        let part = parts[index].as_bytes();
         seconds[part[0] as usize] |= letter(part[1]);
         index += 1;
     }
@@ -243,9 +238,7 @@ const fn letter(byte: u8) -> u32 {
 
 fn has_part(key: &[u8]) -> bool {
     let begins = |at: usize| SECRET_KEYS.iter().any(|part| key[at..].starts_with(part.as_bytes()));
-    let may_begin =
-        |at: usize| at + 1 < key.len() && SECONDS[usize::from(key[at])] & letter(key[at + 1]) != 0;
-    (0..key.len()).any(|at| may_begin(at) && begins(at))
+    key.windows(2).enumerate().any(|(at, pair)| begins_part(pair[0], pair[1]) && begins(at))
 }
 
 /// Whether a key ends in one of these, by the last letter first.

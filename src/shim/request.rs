@@ -103,11 +103,9 @@ impl Request {
         }
         let (path, metadata) = find(&self.folders, &self.plugin).ok_or_else(|| Refusal::not_found(self))?;
         self.plugin_path = path;
-        if is_this_program(&metadata) {
-            return Err(Refusal::wraps_itself(self));
-        }
+        let is_this_program = is_this_program(&metadata);
         self.plugin_file = Some(metadata);
-        Ok(())
+        if is_this_program { Err(Refusal::wraps_itself(self)) } else { Ok(()) }
     }
 
     fn read_entry(&mut self, stdin: &[u8]) -> Result<(), Refusal> {

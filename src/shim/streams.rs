@@ -42,6 +42,7 @@ pub(super) fn print(answer: &[u8]) {
     let mut left = answer;
     while !left.is_empty() {
         match rustix::io::write(stdout(), left) {
+            Ok(0) => return,
             Ok(written) => left = &left[written..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait(stdout(), PollFlags::POLLOUT),

@@ -15,10 +15,10 @@ pub struct Redacting<'a> {
     redaction: &'a Redaction,
     /// The string that is being written.
     text: String,
-    /// Whether something in it has to be escaped.
-    has_escapes: bool,
     /// Whether one is, and of which kind.
     writing: Writing,
+    /// Whether something in it has to be escaped.
+    has_escapes: bool,
     /// What the key says of the value that comes next.
     value: Sensitivity,
     /// How many arrays and objects are open whose contents are left out.
@@ -40,8 +40,8 @@ impl<'a> Redacting<'a> {
         Redacting {
             redaction,
             text: String::new(),
-            has_escapes: false,
             writing: Writing::Nothing,
+            has_escapes: false,
             value: Sensitivity::None,
             hidden: 0,
         }
@@ -88,7 +88,7 @@ impl<'a> Redacting<'a> {
             self.hidden = 1;
             return Ok(());
         }
-        self.plain(to, bracket)
+        to.write_all(bracket)
     }
 
     fn close<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
@@ -96,7 +96,7 @@ impl<'a> Redacting<'a> {
             self.hidden -= 1;
             return Ok(());
         }
-        self.plain(to, bracket)
+        to.write_all(bracket)
     }
 }
 
@@ -126,11 +126,12 @@ impl Formatter for Redacting<'_> {
     }
 
     fn write_bool<W: ?Sized + Write>(&mut self, to: &mut W, value: bool) -> io::Result<()> {
-        match self.writing {
-            Writing::KeyText => self.text.push_str(if value { "true" } else { "false" }),
-            _ => return self.plain(to, if value { b"true" } else { b"false" }),
+        let word = if value { "true" } else { "false" };
+        if self.writing == Writing::KeyText {
+            self.text.push_str(word);
+            return Ok(());
         }
-        Ok(())
+        self.plain(to, word.as_bytes())
     }
 
     fn begin_string<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {

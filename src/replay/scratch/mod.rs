@@ -36,7 +36,8 @@ pub enum ScratchError {
     Io(#[from] std::io::Error),
 }
 
-/// Does all of it, on a node that has these links and `forwards` packets or not. This process has to be the first one of its namespaces, which the caller has made, and to have one thread.
+/// Does all of it, for a node that has these links and `forwards` packets or not. This process has to be the first one of its
+/// namespaces, which the caller has made, and to have one thread.
 ///
 /// # Errors
 /// If the scratch node cannot be made: then nothing was called.

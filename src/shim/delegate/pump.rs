@@ -271,7 +271,7 @@ impl<'a> Pump<'a> {
     }
 
     fn read_outputs(&mut self) {
-        let open = usize::from(self.stdout_pipe.is_some()) + usize::from(self.stderr_pipe.is_some());
+        let open = self.open_pipes();
         if drain(&mut self.stdout_pipe, |chunk| self.stdout.push(chunk)) {
             self.last_heard = Instant::now();
             self.has_heard = true;
@@ -287,8 +287,12 @@ impl<'a> Pump<'a> {
             self.last_heard = now;
         }
         // A pipe that it has closed speaks of its end, too.
-        let open_now = usize::from(self.stdout_pipe.is_some()) + usize::from(self.stderr_pipe.is_some());
-        self.has_heard |= open_now < open;
+        self.has_heard |= self.open_pipes() != open;
+    }
+
+    /// Which of stdout and stderr have not come to their end.
+    fn open_pipes(&self) -> (bool, bool) {
+        (self.stdout_pipe.is_some(), self.stderr_pipe.is_some())
     }
 }
 

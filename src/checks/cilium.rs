@@ -23,8 +23,8 @@ const QUESTION: &[u8] = b"GET /v1/config HTTP/1.1\r\nHost: localhost\r\nConnecti
 /// A busy agent takes its time; an ADD waits for up to 30 s.
 const LIMIT: Duration = Duration::from_millis(500);
 /// `BPF_FS_MAGIC` and `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
-const BPFFS: i64 = 0xcafe_4a11;
-const CGROUP2: i64 = 0x6367_7270;
+const BPFFS: u32 = 0xcafe_4a11;
+const CGROUP2: u32 = 0x6367_7270;
 /// Where the agent looks for bpffs, and makes one where there is none (`pkg/bpf`).
 const BPFFS_PLACES: [&str; 2] = ["/sys/fs/bpf", "/run/cilium/bpffs"];
 const CGROUP2_PLACES: [&str; 3] = ["/run/cilium/cgroupv2", "/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -119,11 +119,9 @@ fn read(answer: &[u8]) -> Agent {
 }
 
 /// Whether one of the places is on a file system of this kind. `None` where none of them can be seen.
-fn has(node: &Node, places: &[&str], magic: i64) -> Option<bool> {
-    let seen: Vec<i64> = places
-        .iter()
-        .filter_map(|place| Some(node.file_system(Path::new(place)).ok()?.magic & 0xffff_ffff))
-        .collect();
+fn has(node: &Node, places: &[&str], magic: u32) -> Option<bool> {
+    let seen: Vec<u32> =
+        places.iter().filter_map(|place| Some(node.file_system(Path::new(place)).ok()?.magic)).collect();
     (!seen.is_empty()).then(|| seen.contains(&magic))
 }
 

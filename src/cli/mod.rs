@@ -161,10 +161,9 @@ fn command() -> clap::Command {
     Arguments::command().mut_subcommands(|verb| verb.after_help(EXIT_STATUS))
 }
 
-/// Runs the command line, and gives the status to exit with.
+/// Runs a command line, its first word included, and gives the status to exit with.
 #[must_use]
-pub fn run() -> u8 {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+pub fn run(arguments: Vec<OsString>) -> u8 {
     let parsed = command().try_get_matches_from(arguments);
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,

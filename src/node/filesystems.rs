@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix::fcntl::OFlag;
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{FsType, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 
 use super::Node;
@@ -12,8 +12,8 @@ use super::files::FileError;
 /// The file system that a path is on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileSystem {
-    /// Its kind: the magic number of `linux/magic.h`.
-    pub magic: i64,
+    /// Its kind: the magic number of `linux/magic.h`, all of which have 32 bits.
+    pub magic: u32,
     /// Its size in bytes.
     pub size: u64,
     /// What root can still write, in bytes.
@@ -36,7 +36,7 @@ impl Node {
         let found = fstatvfs(&fd).map_err(Node::system(path))?;
         let kind = fstatfs(&fd).map_err(Node::system(path))?.filesystem_type();
         Ok(FileSystem {
-            magic: kind.0,
+            magic: magic(kind),
             size: found.blocks().saturating_mul(found.fragment_size()),
             free: found.blocks_free().saturating_mul(found.fragment_size()),
             inodes: found.files(),
@@ -44,6 +44,12 @@ impl Node {
             read_only: found.flags().contains(FsFlags::ST_RDONLY),
         })
     }
+}
+
+/// The magic number of a kind, whose type and sign differ from one C library to the next.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the kernel's are 32 bits")]
+pub(super) fn magic(kind: FsType) -> u32 {
+    kind.0 as u32
 }
 
 #[cfg(test)]
@@ -58,6 +64,6 @@ mod tests {
         assert!(found.size >= found.free && !found.read_only, "{found:?}");
         assert!(node.file_system(Path::new("/none")).unwrap_err().is_missing());
         let of_processes = Node::this().file_system(Path::new("/proc")).unwrap();
-        assert_eq!(of_processes.magic, nix::sys::statfs::PROC_SUPER_MAGIC.0);
+        assert_eq!(of_processes.magic, 0x9fa0, "PROC_SUPER_MAGIC");
     }
 }

@@ -112,7 +112,7 @@ impl Node {
         // What is copied is a regular file: only the kernel's own is on procfs.
         let is_procfs = |node: &Node| {
             let found = node.file_system(Path::new("/proc"));
-            found.is_ok_and(|found| found.magic == nix::sys::statfs::PROC_SUPER_MAGIC.0)
+            found.is_ok_and(|found| found.magic == filesystems::magic(nix::sys::statfs::PROC_SUPER_MAGIC))
         };
         self.is_this() || is_procfs(self) && self.boot_id() == Node::this().boot_id()
     }

@@ -10,13 +10,14 @@ use nix::fcntl::{OFlag, open};
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::stat::{Mode, stat};
-use nix::sys::statfs::{FsType, PROC_SUPER_MAGIC, fstatfs, statfs};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs, statfs};
 
 use super::Node;
 use super::files::FileError;
+use super::filesystems::magic;
 
 /// The file system of namespace files (`linux/magic.h`); kernels before 3.19 show them in procfs.
-const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
+const NSFS_MAGIC: u32 = 0x6e73_6673;
 
 /// The network namespace of this thread.
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -46,7 +47,7 @@ impl Node {
             return look(path);
         }
         match self.file_system(path) {
-            Ok(found) if is_namespace(FsType(found.magic)) => Netns::Present { own: false },
+            Ok(found) if is_namespace(found.magic) => Netns::Present { own: false },
             Ok(_) => Netns::Unreadable(Errno::EXDEV),
             Err(error) if error.is_missing() => Netns::Missing,
             Err(FileError::System { errno, .. }) => Netns::Unreadable(errno),
@@ -59,7 +60,7 @@ impl Node {
 #[must_use]
 pub fn look(path: &Path) -> Netns {
     match statfs(path) {
-        Ok(found) if is_namespace(found.filesystem_type()) => {}
+        Ok(found) if is_namespace(magic(found.filesystem_type())) => {}
         Ok(_) => return Netns::NotOne,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Netns::Missing,
         Err(errno) => return Netns::Unreadable(errno),
@@ -71,15 +72,15 @@ pub fn look(path: &Path) -> Netns {
     Netns::Present { own }
 }
 
-fn is_namespace(kind: FsType) -> bool {
-    kind == NSFS_MAGIC || kind == PROC_SUPER_MAGIC
+fn is_namespace(kind: u32) -> bool {
+    kind == NSFS_MAGIC || kind == magic(PROC_SUPER_MAGIC)
 }
 
 /// Opens a namespace; `EINVAL` if the path is none.
 fn open_namespace(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let fd = open(path, flags, Mode::empty())?;
-    if is_namespace(fstatfs(&fd)?.filesystem_type()) { Ok(fd) } else { Err(Errno::EINVAL) }
+    if is_namespace(magic(fstatfs(&fd)?.filesystem_type())) { Ok(fd) } else { Err(Errno::EINVAL) }
 }
 
 /// Whether an interface of this name is in the network namespace at `path`.

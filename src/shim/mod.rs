@@ -41,10 +41,10 @@ const LIMIT: u64 = if cfg!(watched) { 40_000 } else { 40 };
 /// Where it was, how long the second one may take to read what it is told: both together stay below 50 ms.
 const SECOND: Duration = Duration::from_millis(4);
 
-/// Whether this process was started as a CNI plugin.
+/// Whether a process without arguments was started as a CNI plugin.
 #[must_use]
 pub fn is_call() -> bool {
-    std::env::var_os("CNI_COMMAND").is_some() && std::env::args_os().len() <= 1
+    std::env::var_os("CNI_COMMAND").is_some()
 }
 
 /// Runs one call, and gives the status to exit with.

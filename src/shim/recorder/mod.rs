@@ -90,7 +90,7 @@ fn close_all_but(kept: i32) {
     let close = |first: u32, last: u32| {
         // SAFETY: nothing in this process uses them any more: it has just been forked, and its parent's streams are not
         // its own.
-        first > last || unsafe { libc::close_range(first, last, 0) } == 0
+        first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
     };
     let closed = number.checked_sub(1).is_none_or(|last| close(0, last)) && close(number + 1, u32::MAX);
     if closed {

@@ -16,6 +16,7 @@ mod groups;
 pub mod https;
 pub mod inotify;
 pub mod itself;
+mod link_attributes;
 pub mod links;
 pub mod locks;
 pub mod modules;

@@ -17,6 +17,7 @@ use rtnetlink::packet_route::rule::RuleMessage;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, protocols::NETLINK_ROUTE};
 
+use super::link_attributes::spared;
 use super::netns;
 
 /// Why the kernel's links, addresses, routes or neighbours could not be read.
@@ -174,10 +175,9 @@ impl RouteSocket {
 /// Takes the messages of one datagram that answer the question of this number; whether the answer is whole with it.
 fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>) -> Result<bool, LinkError> {
     while !datagram.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&spared(first(datagram)))
             .map_err(|error| LinkError::Answer(error.to_string()))?;
-        let length = (message.header.length as usize).next_multiple_of(4);
-        datagram = datagram.get(length..).unwrap_or_default();
+        datagram = datagram.get(first(datagram).len().next_multiple_of(4)..).unwrap_or_default();
         if message.header.sequence_number != number {
             continue;
         }
@@ -198,6 +198,12 @@ fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>
         }
     }
     Ok(false)
+}
+
+/// The first message of a datagram, whose length stands at its beginning.
+fn first(datagram: &[u8]) -> &[u8] {
+    let length = datagram.first_chunk().map_or(0, |length| u32::from_ne_bytes(*length) as usize);
+    datagram.get(..length).unwrap_or(datagram)
 }
 
 /// An address of a route.

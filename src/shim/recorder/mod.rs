@@ -50,7 +50,7 @@ const SIGNATURES: Duration = Duration::from_millis(50);
 /// Serves one call from its beginning.
 #[inline(never)]
 pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
-    let recorder = Recorder::new(request, socket);
+    let mut recorder = Recorder::new(request, socket);
     let findings = recorder.prepare();
     recorder.conclude(findings);
     recorder.warn();
@@ -62,7 +62,7 @@ pub(super) fn run(request: &Request, socket: UnixStream) -> ! {
 
 /// Serves one call whose helper hangs, from the delegate's end.
 pub(super) fn run_late(request: &Request, socket: UnixStream) -> ! {
-    let recorder = Recorder::new(request, socket);
+    let mut recorder = Recorder::new(request, socket);
     recorder.conclude(preflight::late(&recorder.settings, &recorder.subject, super::BEFORE_DELEGATE));
     let late = "the checks before the delegate and the begin record were late";
     recorder.journal.warn(&format!("call {}: {late}", request.id));
@@ -161,27 +161,28 @@ impl Recorder<'_> {
 
     /// What comes after it. Nothing, if the call itself is gone: the runtime has killed it, which a reader tells by the
     /// missing end.
-    fn conclude(&self, before: Vec<Finding>) -> Option<()> {
+    fn conclude(&mut self, before: Vec<Finding>) -> Option<()> {
         let ready = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
         let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &ready.config);
         let (report, answered, snapshot) = self.wait_for_end()?;
         let wait = snapshot.as_ref().and_then(waiting::seen);
-        let parsed = || draft::parsed(report.stdout.as_bytes());
-        // Where the delegate failed, its cause is waited for: then later.
-        let result = report.happened.is_none().then(parsed);
-        let (findings, diagnosis) = match &report.happened {
-            Some(happened) => {
-                let (findings, diagnosis) = self.diagnose(happened, wait.as_ref(), before);
-                (findings, Some(diagnosis))
-            }
-            None => self.verify(&report, result.as_ref(), before),
+        let (findings, diagnosis) = if let Some(happened) = &report.happened {
+            let (findings, diagnosis) = self.diagnose(happened, wait.as_ref(), before);
+            (findings, Some(diagnosis))
+        } else {
+            self.subject.result = draft::parsed(report.stdout.as_bytes());
+            self.verify(&report, before)
         };
         let changed = diagnosis.as_ref().and_then(|_| memory.changed());
         let diagnosis = diagnosis.map(|diagnosis| memory::told(changed.as_ref(), diagnosis));
         let is_good = diagnosis.is_none();
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
-        let result = result.unwrap_or_else(parsed);
+        // Where the delegate failed, its cause was waited for: then only now.
+        let result = match report.happened {
+            Some(_) => draft::parsed(report.stdout.as_bytes()),
+            None => std::mem::take(&mut self.subject.result),
+        };
         self.end(&ready.part, &report, Told { result, findings, diagnosis, changed }, &answered);
         if is_good && self.subject.verb == Verb::Add {
             memory.remember(&self.identity);
@@ -197,7 +198,8 @@ impl Recorder<'_> {
         }
     }
 
-    /// Looks at the node, and says why the call failed.
+    /// Looks at the node, and says why the call failed. Not among what a good call runs.
+    #[cold]
     fn diagnose(
         &self,
         happened: &Happened,
@@ -217,14 +219,9 @@ impl Recorder<'_> {
     }
 
     /// Looks at what a good call has left. That it is not what the result promises changes nothing but the record.
-    fn verify(
-        &self,
-        report: &Report,
-        result: Option<&Value>,
-        before: Vec<Finding>,
-    ) -> (Vec<Finding>, Option<Diagnosis>) {
+    fn verify(&self, report: &Report, before: Vec<Finding>) -> (Vec<Finding>, Option<Diagnosis>) {
         let mut findings = before;
-        let found = verification::run(&self.node, &self.settings, &self.subject, report, result);
+        let found = verification::run(&self.node, &self.settings, &self.subject, report.outcome);
         let diagnosis = verification::diagnose(&found);
         findings.extend(found);
         (findings, diagnosis)
@@ -268,6 +265,7 @@ impl Recorder<'_> {
         }
     }
 
+    #[cold]
     fn look_at_stall(&self, after: Duration) -> Option<Snapshot> {
         let (node, call) = (self.node.clone(), self.identity.pid);
         let snapshot = bounded::run(SNAPSHOT, move || node.stall_snapshot(call, std::process::id()))?;
@@ -283,6 +281,7 @@ impl Recorder<'_> {
     }
 
     /// Tells the call what was diagnosed, and hears what it has made of it.
+    #[cold]
     fn ask_for_answer(&self, diagnosis: Option<&Diagnosis>, wait: Option<&Wait>) -> Option<Answered> {
         let bracket = diagnosis.map(|diagnosis| bracket::of(diagnosis, &self.request.id)).unwrap_or_default();
         let waiting_for = wait.map(|wait| wait.what.clone());

@@ -2,9 +2,6 @@
 //!
 //! They look after the answer has been given.
 
-use serde_json::Value;
-
-use super::super::messages::Report;
 use super::evidence;
 use crate::checks::subject::Subject;
 use crate::checks::{self, Check, Depth};
@@ -16,27 +13,20 @@ use crate::journal::record::Outcome;
 use crate::node::Node;
 use crate::settings::{Mode, Settings};
 
-/// Runs them. `result` is what the delegate printed.
-pub(super) fn run(
-    node: &Node,
-    settings: &Settings,
-    subject: &Subject,
-    report: &Report,
-    result: Option<&Value>,
-) -> Vec<Finding> {
+/// Runs them, on a subject that knows what the delegate has printed.
+pub(super) fn run(node: &Node, settings: &Settings, subject: &Subject, outcome: Outcome) -> Vec<Finding> {
     let is_wanted =
-        settings.verify && report.outcome == Outcome::Ok && matches!(subject.verb, Verb::Add | Verb::Check);
+        settings.verify && outcome == Outcome::Ok && matches!(subject.verb, Verb::Add | Verb::Check);
     if !is_wanted {
         return Vec::new();
     }
-    let subject = Subject { result: result.cloned().unwrap_or_default(), ..subject.clone() };
-    let is_fitting = |check: &&Check| settings.mode(check.name) != Mode::Off && (check.fits)(&subject);
+    let is_fitting = |check: &&Check| settings.mode(check.name) != Mode::Off && (check.fits)(subject);
     // Not in threads, which cost more than the looking: where the kernel is slow, it is the record that is late.
     let look = |check: &'static Check| {
         if check.of_the_node {
-            evidence::sparing(check, node, &subject)
+            evidence::sparing(check, node, subject)
         } else {
-            checks::run(check, node, &subject, Depth::Quick)
+            checks::run(check, node, subject, Depth::Quick)
         }
     };
     checks::of_results().filter(is_fitting).map(look).collect()

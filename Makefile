@@ -11,9 +11,9 @@ TARGET    = $(NATIVE)
 BINARY   := target/release/cniscope
 # Static position-independent code costs 0.06 ms at every start, spent on relocation; getrandom asks the kernel itself, since
 # its fallback for old ones is code that no supported one takes; and to ask a virtual CPU what it can do costs sha2 more than
-# it hashes in a call. The linker is Rust's own; its scripts keep together what a call runs.
+# it hashes in a call, as does its code unrolled. The linker is Rust's own; its scripts keep together what a call runs.
 STATIC   := -C target-feature=+crt-static -C relocation-model=static --cfg getrandom_backend="linux_raw" \
-	--cfg sha2_backend="soft" -C link-arg=-fuse-ld=lld \
+	--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact" -C link-arg=-fuse-ld=lld \
 	-C link-arg=-B$(shell rustc --print sysroot)/lib/rustlib/$(HOST)/bin/gcc-ld \
 	-C link-arg=-Wl,-T,$(CURDIR)/scripts/hot.ld -C link-arg=-Wl,-T,$(CURDIR)/scripts/aside.ld
 # Functions that are the same are there once.

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use serde_json::{Value, json};
 
 use crate::network::{NAME, Network, Wrapping};
-use crate::world::World;
+use crate::world::{PLUGINS, World};
 
 /// What of a record tells why the plugin was stopped.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,9 @@ struct Stopped {
 /// Adds the sandbox to the network of these plugins, which hangs after `spoil`, and is stopped after some seconds.
 fn stopped<T>(plugins: Value, version: &'static str, spoil: impl FnOnce(&World) -> T) -> Stopped {
     let world = Network::of(plugins).world(version, Wrapping::Whole);
-    world.write("/etc/cniscope/config.json", &json!({"deadlineSeconds": {"ADD": 3}}).to_string());
+    world.write("/etc/cniscope/config.json", &json!({"deadlineSeconds": {"ADD": 5}}).to_string());
+    // A plugin of 60 MB that is read from a slow disk for the first time waits for that, and not yet for what is held.
+    world.sh(&format!("cat {PLUGINS}/* >/dev/null"));
     let _holds = spoil(&world);
     assert_eq!(world.cnitool("add", NAME).run().status, 1);
     let ends = world.ends();
@@ -66,7 +68,7 @@ fn the_lock_of_iptables() {
     let expected = Stopped {
         cause: "iptables-lock".into(),
         summary:
-            "the plugin was stopped after 3 s: it waited for the xtables lock, which another process holds"
+            "the plugin was stopped after 5 s: it waited for the xtables lock, which another process holds"
                 .into(),
         seen: "iptables (pid N) waited for the lock on /run/xtables.lock, held by sleep (pid N): sleep 60"
             .into(),
@@ -81,7 +83,7 @@ fn the_lock_of_a_pool() {
         stopped(json!([bridge(&pool)]), "1.0.0", |world| lock(world, "/var/lib/cni/networks/net/lock"));
     let expected = Stopped {
         cause: "ipam-backend-unavailable".into(),
-        summary: "the plugin was stopped after 3 s: it waited for the lock of host-local's pool, which another process holds".into(),
+        summary: "the plugin was stopped after 5 s: it waited for the lock of host-local's pool, which another process holds".into(),
         seen: "host-local (pid N) waited for the lock on /var/lib/cni/networks/net/lock, held by sleep (pid N): sleep 60"
             .into(),
     };
@@ -96,7 +98,7 @@ fn an_ipam_daemon_that_does_not_answer() {
     });
     let expected = Stopped {
         cause: "ipam-backend-unavailable".into(),
-        summary: "the plugin was stopped after 3 s: it waited for an answer from the DHCP daemon".into(),
+        summary: "the plugin was stopped after 5 s: it waited for an answer from the DHCP daemon".into(),
         seen: "dhcp (pid N) waited for an answer from /run/cni/dhcp.sock".into(),
     };
     assert_eq!(found, expected);
@@ -111,7 +113,7 @@ fn an_agent_that_does_not_answer() {
     });
     let expected = Stopped {
         cause: "agent-unreachable".into(),
-        summary: "the plugin was stopped after 3 s: it waited for an answer from Cilium's agent".into(),
+        summary: "the plugin was stopped after 5 s: it waited for an answer from Cilium's agent".into(),
         seen: "cilium-cni (pid N) waited for an answer from /run/cilium/cilium.sock".into(),
     };
     assert_eq!(found, expected);

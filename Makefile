@@ -1,8 +1,8 @@
 # What a person and CI call; `make help` lists it.
 
 HOST     := $(shell rustc --print host-tuple)
-# One static binary that runs on any node, with musl: at its start glibc asks the processor for some seventy things, which a
-# virtual one answers in 0.2 ms. Where Rust's library for musl cannot be had (`scripts/setup` says so), it is glibc after all.
+# One static binary that runs on any node, with musl: at its start glibc asks the processor for its caches and features,
+# which a virtual one answers in 0.2 ms. Where Rust's library for musl cannot be had (`scripts/setup` says so), it is glibc after all.
 MUSL     := $(subst -gnu,-musl,$(HOST))
 has       = $(shell [ ! -d "$$(rustc --print target-libdir --target $(1))" ] || echo $(1))
 NATIVE    = $(or $(call has,$(MUSL)),$(HOST))

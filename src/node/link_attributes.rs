@@ -8,6 +8,8 @@ use libc::{
     IFLA_MASTER, IFLA_MTU,
 };
 
+use super::netlink::{ATTRIBUTE_HEADER, attributes};
+
 /// The attributes of `linux/if_link.h` that somebody reads.
 const READ: [u16; 7] =
     [IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_MASTER, IFLA_MTU];
@@ -15,10 +17,6 @@ const READ: [u16; 7] =
 const WITH_SETTINGS: &[u8] = b"vxlan\0";
 /// The sizes of `struct nlmsghdr` and `struct ifinfomsg`, which stand before the attributes.
 const BEFORE: usize = 16 + 16;
-/// The size of `struct nlattr`, a length and a type.
-const HEADER: usize = 4;
-/// `NLA_TYPE_MASK` of `linux/netlink.h`.
-const TYPE: u16 = 0x3fff;
 
 /// A message with less in it. What tells of no link, or cannot be understood, stays as it is.
 pub(super) fn spared(message: &[u8]) -> Cow<'_, [u8]> {
@@ -31,10 +29,10 @@ fn lessened(message: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut less = message.get(..BEFORE)?.to_vec();
-    for attribute in attributes(message.get(BEFORE..)?) {
-        match attribute? {
-            (IFLA_LINKINFO, bytes) => push(&mut less, IFLA_LINKINFO, &info(bytes.get(HEADER..)?)?)?,
-            (kind, bytes) if READ.contains(&kind) => push(&mut less, kind, bytes.get(HEADER..)?)?,
+    for (kind, value) in whole(message.get(BEFORE..)?)? {
+        match kind {
+            IFLA_LINKINFO => push(&mut less, kind, &info(value)?)?,
+            _ if READ.contains(&kind) => push(&mut less, kind, value)?,
             _ => {}
         }
     }
@@ -47,9 +45,7 @@ fn lessened(message: &[u8]) -> Option<Vec<u8>> {
 fn info(value: &[u8]) -> Option<Vec<u8>> {
     let mut less = Vec::new();
     let mut is_read = false;
-    for attribute in attributes(value) {
-        let (kind, bytes) = attribute?;
-        let value = bytes.get(HEADER..)?;
+    for (kind, value) in whole(value)? {
         is_read |= kind == IFLA_INFO_KIND && value == WITH_SETTINGS;
         if kind == IFLA_INFO_KIND || kind == IFLA_INFO_DATA && is_read {
             push(&mut less, kind, value)?;
@@ -58,31 +54,17 @@ fn info(value: &[u8]) -> Option<Vec<u8>> {
     Some(less)
 }
 
-/// The attributes that follow each other here, by type, each with its header and without what fills it up. `None` for one that
-/// does not fit.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = Option<(u16, &[u8])>> {
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let Some(attribute) = first(rest) else {
-            rest = &[];
-            return Some(None);
-        };
-        rest = rest.get(attribute.1.len().next_multiple_of(4)..).unwrap_or_default();
-        Some(Some(attribute))
-    })
-}
-
-fn first(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let [a, b, c, d] = *bytes.first_chunk::<HEADER>()?;
-    let length = usize::from(u16::from_ne_bytes([a, b]));
-    let attribute = bytes.get(..length).filter(|_| length >= HEADER)?;
-    Some((u16::from_ne_bytes([c, d]) & TYPE, attribute))
+/// The attributes that follow each other here. `None` if one of them does not fit.
+fn whole(bytes: &[u8]) -> Option<Vec<(u16, &[u8])>> {
+    let found = attributes(bytes);
+    let read: usize =
+        found.iter().map(|(_, value)| (ATTRIBUTE_HEADER + value.len()).next_multiple_of(4)).sum();
+    // What fills up the last one may be left out.
+    (read >= bytes.len()).then_some(found)
 }
 
 fn push(to: &mut Vec<u8>, kind: u16, value: &[u8]) -> Option<()> {
-    let length = u16::try_from(HEADER + value.len()).ok()?;
+    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).ok()?;
     to.extend(length.to_ne_bytes());
     to.extend(kind.to_ne_bytes());
     to.extend(value);

@@ -1,4 +1,5 @@
-//! Netlink dumps that rtnetlink does not speak of: a request, and every message that the kernel answers with.
+//! Netlink dumps that rtnetlink does not speak of: a request, and every message that the kernel answers with. And the attributes of
+//! any message.
 
 use std::os::fd::AsRawFd as _;
 
@@ -12,7 +13,7 @@ use nix::sys::time::TimeVal;
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 /// `struct nlattr`.
-const ATTRIBUTE_HEADER: usize = 4;
+pub(super) const ATTRIBUTE_HEADER: usize = 4;
 /// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER` are no part of an attribute's type.
 const TYPE_MASK: u16 = 0x3fff;
 /// The most that is read of one dump, in bytes.

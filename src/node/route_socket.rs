@@ -18,6 +18,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, protocols::NETLINK_ROUTE};
 
 use super::link_attributes::spared;
+use super::netlink::number;
 use super::netns;
 
 /// Why the kernel's links, addresses, routes or neighbours could not be read.
@@ -175,9 +176,10 @@ impl RouteSocket {
 /// Takes the messages of one datagram that answer the question of this number; whether the answer is whole with it.
 fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>) -> Result<bool, LinkError> {
     while !datagram.is_empty() {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&spared(first(datagram)))
+        let bytes = first(datagram);
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&spared(bytes))
             .map_err(|error| LinkError::Answer(error.to_string()))?;
-        datagram = datagram.get(first(datagram).len().next_multiple_of(4)..).unwrap_or_default();
+        datagram = datagram.get(bytes.len().next_multiple_of(4)..).unwrap_or_default();
         if message.header.sequence_number != number {
             continue;
         }
@@ -202,8 +204,7 @@ fn take(mut datagram: &[u8], number: u32, answers: &mut Vec<RouteNetlinkMessage>
 
 /// The first message of a datagram, whose length stands at its beginning.
 fn first(datagram: &[u8]) -> &[u8] {
-    let length = datagram.first_chunk().map_or(0, |length| u32::from_ne_bytes(*length) as usize);
-    datagram.get(..length).unwrap_or(datagram)
+    datagram.get(..number(datagram, 0) as usize).unwrap_or(datagram)
 }
 
 /// An address of a route.

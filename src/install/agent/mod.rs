@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::unix::AsyncFd;
@@ -83,7 +84,7 @@ pub enum AgentError {
         pid: Option<u32>,
     },
     /// Its address cannot be had.
-    #[error("cannot listen at {address}: {source}; name another address with --listen")]
+    #[error("cannot listen at {address}: {}; name another address with --listen", known_words(source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -198,5 +199,13 @@ struct StatusFile(PathBuf);
 impl Drop for StatusFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// An error in the words that people know and look for, whatever C library the program is built with.
+fn known_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => format!("{} (os error {number})", Errno::from_raw(number).desc()),
+        None => error.to_string(),
     }
 }

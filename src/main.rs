@@ -6,16 +6,17 @@
 
 #![no_main]
 
+mod allocator;
+
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::catch_unwind;
 use std::time::Instant;
 
-use dlmalloc::GlobalDlmalloc;
+use allocator::Allocator;
 
-/// musl's own asks the kernel for pages and gives them back all the time: some sixty system calls a call.
 #[global_allocator]
-static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// The exit status where nothing else is left to say.
 const FAILED: u8 = 2;

@@ -4,18 +4,22 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
+use rustix::fs::RawDir;
 
 use super::Node;
 use crate::cni::go::errno_text;
+
+/// What the kernel tells of a folder at a time, in bytes.
+const ENTRIES: usize = 8 * 1024;
 
 /// Why a file could not be looked at. Names the path as it is on the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,10 +161,13 @@ impl Node {
     /// If it cannot be read or is no folder.
     pub fn list(&self, folder: &Path, limit: usize) -> Result<Listing, FileError> {
         let fd = self.open(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK)?;
-        let mut dir = Dir::from_fd(fd).map_err(Node::system(folder))?;
+        // Not by readdir(3), for which musl asks the kernel for memory and gives it back.
+        let mut room = [MaybeUninit::uninit(); ENTRIES];
+        let mut dir = RawDir::new(fd, &mut room);
         let mut listing = Listing::default();
-        for entry in dir.iter() {
-            let entry = entry.map_err(Node::system(folder))?;
+        while let Some(entry) = dir.next() {
+            let entry =
+                entry.map_err(|error| Errno::from_raw(error.raw_os_error())).map_err(Node::system(folder))?;
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {
                 continue;

@@ -18,7 +18,7 @@ use super::subject::{Origin, Subject};
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
-use crate::node::attached::Attached;
+use crate::node::attached::{Asked, Attached};
 use crate::node::links::Link;
 use promise::{Promise, Promised};
 
@@ -58,7 +58,8 @@ fn promise(subject: &Subject) -> Option<Promise> {
 
 fn look_at(node: &Node, promise: &Promise) -> Finding {
     let names: Vec<&str> = promise.outside.iter().map(String::as_str).collect();
-    let attached = match node.attached(&promise.netns, &names) {
+    let asked = Asked { ipv4: promise.speaks(false), ipv6: promise.speaks(true), names: &names };
+    let attached = match node.attached(&promise.netns, &asked) {
         Ok(attached) => attached,
         Err(error) => return Finding::skipped(error.to_string()),
     };

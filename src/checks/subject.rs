@@ -1,5 +1,6 @@
 //! What a check is about: one call, or an entry of a conflist that doctor looks at.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -151,13 +152,13 @@ impl Subject {
     ///
     /// # Errors
     /// If flannel's file cannot be read.
-    pub fn effective_config(&self, node: &Node) -> Result<Value, String> {
+    pub fn effective_config(&self, node: &Node) -> Result<Cow<'_, Value>, String> {
         if self.plugin != "flannel" {
-            return Ok(self.config.clone());
+            return Ok(Cow::Borrowed(&self.config));
         }
         let path = text(&self.config["subnetFile"]).unwrap_or("/run/flannel/subnet.env");
         let content = node.read_text(Path::new(path)).map_err(|error| error.to_string())?;
-        Ok(flannels_delegate(&self.config, &content))
+        Ok(Cow::Owned(flannels_delegate(&self.config, &content)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `sysctl`: parameters of the kernel that networks need.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,7 @@ fn path_of(name: &str) -> PathBuf {
 
 fn wanted(node: &Node, subject: &Subject) -> Wanted {
     // Where flannel's file cannot be read, that is the finding of the check `flannel`.
-    let config = subject.effective_config(node).unwrap_or_else(|_| subject.config.clone());
+    let config = subject.effective_config(node).unwrap_or(Cow::Borrowed(&subject.config));
     let is_gateway = ["isGateway", "isDefaultGateway"].iter().any(|key| config[*key] == Value::Bool(true));
     let tuned = subject.config["sysctl"].as_object().filter(|_| subject.plugin == "tuning");
     // What is per interface is there when the interface is.

@@ -14,12 +14,23 @@ use super::Node;
 use super::links::{Link, all, bare_by_index, by_index, by_name};
 use super::route_socket::{LinkError, RouteSocket, gateway_in};
 
+/// What matters of an attachment.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whether its default routes of IPv4 do.
+    pub ipv4: bool,
+    /// Whether its default routes of IPv6 do.
+    pub ipv6: bool,
+    /// Links of the node, by name.
+    pub names: &'a [&'a str],
+}
+
 /// What there is of an attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attached {
     /// The links in the sandbox, with their addresses.
     pub inside: Vec<Link>,
-    /// The default routes in the sandbox.
+    /// The default routes in the sandbox that were asked for.
     pub defaults: Vec<DefaultRoute>,
     /// The links of the node that are the other ends of those in the sandbox, or that were asked for by name; with their
     /// addresses, but for those other ends.
@@ -36,16 +47,20 @@ pub struct DefaultRoute {
 }
 
 impl Node {
-    /// What there is of an attachment to the sandbox at `netns`, for which the node's links of these `names` matter.
+    /// What there is of an attachment to the sandbox at `netns`, as far as it is asked for.
     ///
     /// # Errors
     /// If the network namespace cannot be entered, or the kernel cannot be asked.
-    pub fn attached(&self, netns: &Path, names: &[&str]) -> Result<Attached, LinkError> {
+    pub fn attached(&self, netns: &Path, asked: &Asked<'_>) -> Result<Attached, LinkError> {
         let pod = RouteSocket::open(Some(netns))?;
-        let mut defaults = default_routes(&pod, AddressFamily::Inet)?;
-        defaults.extend(default_routes(&pod, AddressFamily::Inet6)?);
+        let mut defaults = Vec::new();
+        for (matters, family) in [(asked.ipv4, AddressFamily::Inet), (asked.ipv6, AddressFamily::Inet6)] {
+            if matters {
+                defaults.extend(default_routes(&pod, family)?);
+            }
+        }
         let inside = all(&pod)?;
-        let outside = outside(&RouteSocket::open(None)?, &inside, names)?;
+        let outside = outside(&RouteSocket::open(None)?, &inside, asked.names)?;
         Ok(Attached { inside, defaults, outside })
     }
 }
@@ -93,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_namespace_is_read_with_its_links_and_addresses() {
-        let attached =
-            Node::this().attached(Path::new("/proc/self/ns/net"), &["lo", "no-such-link"]).unwrap();
+        let asked = Asked { ipv4: true, ipv6: true, names: &["lo", "no-such-link"] };
+        let attached = Node::this().attached(Path::new("/proc/self/ns/net"), &asked).unwrap();
         let loopback = attached.inside.iter().find(|link| link.name == "lo").unwrap();
         assert!(loopback.addresses.contains(&"127.0.0.1/8".parse().unwrap()));
         let names: Vec<&str> = attached.outside.iter().map(|link| link.name.as_str()).collect();
@@ -103,7 +118,9 @@ mod tests {
 
     #[test]
     fn what_is_no_namespace_is_an_error_that_names_it() {
-        let error = Node::this().attached(Path::new("/nowhere"), &[]).unwrap_err();
+        let error = Node::this()
+            .attached(Path::new("/nowhere"), &Asked { ipv4: true, ipv6: true, names: &[] })
+            .unwrap_err();
         assert_eq!(error.to_string(), "network namespace /nowhere: no such file or directory");
     }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use ipnetwork::IpNetwork;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{InfoData, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+};
 
 use super::Node;
 pub use super::route_socket::LinkError;
@@ -71,7 +73,7 @@ impl Node {
         if let Some(links) = &self.snapshot {
             return Ok(links.iter().filter(|link| link.controller == Some(bridge)).count());
         }
-        let mut ports = LinkMessage::default();
+        let mut ports = question();
         ports.attributes.push(LinkAttribute::Controller(bridge));
         let links = dump_links(&RouteSocket::open(None)?, ports)?;
         // Kernels before 4.6 do not filter.
@@ -89,7 +91,7 @@ impl Link {
 
 /// The link of this name with its addresses.
 pub(super) fn by_name(socket: &RouteSocket, name: &str) -> Result<Option<Link>, LinkError> {
-    let mut asked = LinkMessage::default();
+    let mut asked = question();
     asked.attributes.push(LinkAttribute::IfName(name.to_owned()));
     with_addresses(socket, asked)
 }
@@ -104,8 +106,15 @@ pub(super) fn bare_by_index(socket: &RouteSocket, index: u32) -> Result<Option<L
     get_link(socket, of_index(index))
 }
 
+/// One for links, without their statistics: nobody here reads them.
+fn question() -> LinkMessage {
+    let mut question = LinkMessage::default();
+    question.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    question
+}
+
 fn of_index(index: u32) -> LinkMessage {
-    let mut asked = LinkMessage::default();
+    let mut asked = question();
     asked.header.index = index;
     asked
 }
@@ -127,7 +136,7 @@ fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Lin
 
 /// All links with their addresses.
 pub(crate) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
-    let mut found = dump_links(socket, LinkMessage::default())?;
+    let mut found = dump_links(socket, question())?;
     for (index, address) in addresses(socket, 0)? {
         if let Some(link) = found.iter_mut().find(|link| link.index == index) {
             link.addresses.push(address);

@@ -1,14 +1,17 @@
 //! Network namespaces.
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::sockopt::BindToDevice;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket};
 use nix::sys::stat::{Mode, stat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs, statfs};
 
@@ -88,11 +91,22 @@ fn open_namespace(path: &Path) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// If the path is no network namespace, or it may not be entered.
 pub fn has_interface(path: &Path, name: &str) -> Result<bool, Errno> {
-    inside(path, || match if_nametoindex(name) {
-        Ok(_) => Ok(true),
+    inside(path, || has_own_interface(name))?
+}
+
+/// Whether an interface of this name is in the network namespace of this thread. Not by if_nametoindex(3): where there is none,
+/// its ioctl has the kernel load a module of that name (`dev_load` in net/core/dev_ioctl.c), which takes a process.
+fn has_own_interface(name: &str) -> Result<bool, Errno> {
+    // The kernel takes no name for "no interface any more", and of a longer one the beginning.
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ {
+        return Ok(false);
+    }
+    let any = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    match setsockopt(&any, BindToDevice, &OsString::from(name)) {
+        Ok(()) => Ok(true),
         Err(Errno::ENODEV) => Ok(false),
         Err(errno) => Err(errno),
-    })?
+    }
 }
 
 /// Does `work` in this thread, inside the network namespace at `path`, and returns to the thread's own.
@@ -103,11 +117,21 @@ pub fn inside<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, Errno> {
     if is_astray() {
         return Err(Errno::EXDEV);
     }
-    let own = open_namespace(Path::new(OWN))?;
+    let home = home()?;
     setns(open_namespace(path)?, CloneFlags::CLONE_NEWNET)?;
     let done = catch_unwind(AssertUnwindSafe(work));
-    ASTRAY.set(setns(own, CloneFlags::CLONE_NEWNET).is_err());
+    ASTRAY.set(setns(home, CloneFlags::CLONE_NEWNET).is_err());
     done.map_err(|_| Errno::EIO)
+}
+
+/// The network namespace of this process, open from the first visit to another one on: to find it in procfs takes longer than
+/// to enter it.
+fn home() -> Result<&'static OwnedFd, Errno> {
+    static HOME: OnceLock<OwnedFd> = OnceLock::new();
+    match HOME.get() {
+        Some(home) => Ok(home),
+        None => open_namespace(Path::new(OWN)).map(|own| HOME.get_or_init(|| own)),
+    }
 }
 
 /// Whether this thread could not return to its own network namespace: what it would say of links is not true of the node.
@@ -148,6 +172,14 @@ mod tests {
         let look = |path: &str| node.netns(Path::new(path));
         assert_eq!((look("/none"), look("/ns")), (Netns::Missing, Netns::Unreadable(Errno::EXDEV)));
         assert_eq!(look("/loop"), Netns::Unreadable(Errno::ELOOP));
+    }
+
+    #[test]
+    fn an_interface_is_known_by_its_whole_name() {
+        for (name, is_there) in [("lo", true), ("no-such", false), ("", false), ("lo-and-a-long-name", false)]
+        {
+            assert_eq!(has_interface(Path::new("/proc/self/ns/net"), name), Ok(is_there), "{name:?}");
+        }
     }
 
     #[test]

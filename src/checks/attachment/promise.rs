@@ -51,6 +51,11 @@ impl Promise {
         promise
     }
 
+    /// Whether there is something of IPv6 in it, or else of IPv4.
+    pub(super) fn speaks(&self, is_ipv6: bool) -> bool {
+        self.default_routes.contains(&is_ipv6) || self.addresses().any(|address| address.is_ipv6() == is_ipv6)
+    }
+
     /// The addresses in the sandbox.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied())
@@ -108,6 +113,27 @@ mod tests {
                 bridge: None,
             }
         );
+    }
+
+    #[test]
+    fn it_speaks_what_its_addresses_and_default_routes_do() {
+        let of = |address: Option<&str>, default_routes: &[bool]| Promise {
+            interfaces: vec![Promised {
+                addresses: address.iter().map(|address| address.parse().unwrap()).collect(),
+                ..Promised::default()
+            }],
+            default_routes: default_routes.to_vec(),
+            ..Promise::default()
+        };
+        let table = [
+            (of(None, &[]), (false, false)),
+            (of(Some("10.1.0.2"), &[]), (true, false)),
+            (of(Some("fd00::2"), &[]), (false, true)),
+            (of(Some("10.1.0.2"), &[true]), (true, true)),
+        ];
+        for (promise, expected) in table {
+            assert_eq!((promise.speaks(false), promise.speaks(true)), expected, "{promise:?}");
+        }
     }
 
     #[test]

@@ -103,3 +103,17 @@ fn without_a_place_for_it_calls_go_on() {
     let (_, end) = fail(&world);
     assert_eq!((&end["cause"], &end["changed"]), (&json!("ipam-duplicate"), &Value::Null));
 }
+
+/// To write it down where the settings of two entries alternate took longer than all the rest of a call.
+#[test]
+fn where_nothing_is_told_of_calls_nothing_is_remembered() {
+    let world = network(1400, "10.7.0.0/24").world("1.0.0", Wrapping::Whole);
+    let kept = || world.sh("ls /var/lib/cniscope/good 2>/dev/null | wc -l").trim().to_owned();
+    world.write("/etc/cniscope/config.json", r#"{"enrich": false, "journal": {"record": "off"}}"#);
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    assert_eq!(world.cnitool("del", NAME).run().status, 0);
+    assert_eq!(kept(), "0");
+    world.write("/etc/cniscope/config.json", r#"{"journal": {"record": "off"}}"#);
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    assert_eq!(kept(), "1", "an error tells of it without a journal, too");
+}

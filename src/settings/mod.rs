@@ -122,6 +122,12 @@ impl Settings {
         settings
     }
 
+    /// Whether anything is told of a call: in the journal, or in the error that it returns.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.enrich || self.journal.record != Recording::Off
+    }
+
     /// The settings of a node: built-in, then the file.
     #[must_use]
     pub fn of_node(node: &Node, named: Option<&OsString>) -> Settings {

@@ -48,6 +48,12 @@ impl Helper {
         }
     }
 
+    /// Whether the delegate may start, once that is told; what is told late denies nothing. The message stays to be received.
+    pub(super) fn allows(&self, until: Instant) -> bool {
+        let Some((socket, _)) = &self.link else { return true };
+        is_ready(socket, PollFlags::POLLIN, until).is_none() || !messages::is_denial(socket)
+    }
+
     /// The next message, if it comes in time.
     pub(super) fn receive(&self, until: Instant) -> Option<ToCaller> {
         let (socket, _) = self.link.as_ref()?;
@@ -105,9 +111,9 @@ impl Write for Bounded<'_> {
 }
 
 /// Waits with poll(2), which is exact: a timeout of the socket itself is rounded up to the kernel's ticks, a long one by 32
-/// ms. `None` if nothing comes of it in time.
+/// ms. `None` if nothing comes of it in time; what is there already is never late.
 fn is_ready(socket: &UnixStream, what: PollFlags, until: Instant) -> Option<()> {
-    let left = until.checked_duration_since(Instant::now())?;
+    let left = until.saturating_duration_since(Instant::now());
     let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).ok()?;
     let ready = poll(&mut [PollFd::new(socket.as_fd(), what)], timeout).ok()?;
     (ready > 0).then_some(())

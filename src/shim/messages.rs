@@ -1,8 +1,11 @@
 //! What the call and its helper tell each other: JSON documents over a socket, each behind its length.
 
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{MsgFlags, recv};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,10 @@ use crate::settings::{Deadlines, Settings};
 
 /// A longer message is none of ours.
 const MAX_MESSAGE: usize = 64 << 20;
+/// How long a message is stands before it.
+const LENGTH: usize = size_of::<u32>();
+/// How a denial begins: who waits to become the delegate looks no further.
+const DENIED: &[u8] = br#"{"Denied":"#;
 /// The most of stdout that is reported: a record holds less.
 const MAX_STDOUT: usize = 1 << 20;
 /// The most of stderr that is reported.
@@ -34,35 +41,35 @@ pub(super) enum ToHelper {
 pub(super) enum ToCaller {
     /// The delegate may start.
     Prepared(Prepared),
+    /// It may not. On the wire it begins with [`DENIED`].
+    Denied { prepared: Prepared, denial: Denial },
     /// Why the call failed.
     Diagnosed { bracket: String, waiting_for: Option<String> },
     /// The call is recorded, and nothing is left to wait for.
     Recorded,
 }
 
-/// As much of the settings as the call itself needs, and whether it is denied.
+/// As much of the settings as the call itself needs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Prepared {
     pub(super) deadlines: Deadlines,
     pub(super) enrich: bool,
     pub(super) evidence: Duration,
-    pub(super) denial: Option<Denial>,
 }
 
 impl Prepared {
-    /// What the settings say, with nothing checked.
+    /// What the settings say.
     pub(super) fn of(settings: &Settings) -> Prepared {
         Prepared {
             deadlines: settings.deadlines.clone(),
             enrich: settings.enrich,
             evidence: settings.evidence,
-            denial: None,
         }
     }
 }
 
 /// A check that is set to `deny` has failed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Denial {
     pub(super) check: String,
     pub(super) summary: String,
@@ -148,7 +155,7 @@ pub(super) fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result
 
 /// Reads one message. A timeout of the socket before its first byte is `WouldBlock`, and nothing is lost by it.
 pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
-    let mut length = [0; 4];
+    let mut length = [0; LENGTH];
     from.read_exact(&mut length)?;
     let length = u32::from_ne_bytes(length) as usize;
     if length > MAX_MESSAGE {
@@ -157,6 +164,13 @@ pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<T> {
     let mut body = vec![0; length];
     from.read_exact(&mut body)?;
     Ok(serde_json::from_slice(&body)?)
+}
+
+/// Whether the message that comes next denies the call. It stays to be read.
+pub(super) fn is_denial(from: &UnixStream) -> bool {
+    let mut start = [0; LENGTH + DENIED.len()];
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(from.as_raw_fd(), &mut start, flags).is_ok() && start.ends_with(DENIED)
 }
 
 #[cfg(test)]
@@ -173,6 +187,20 @@ mod tests {
         assert!(matches!(read(&mut wire).unwrap(), ToCaller::Diagnosed { bracket, .. } if bracket == "[a]"));
         assert!(matches!(read(&mut wire).unwrap(), ToHelper::Answered(Answered { returned: None, .. })));
         assert_eq!(read::<ToHelper>(&mut wire).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_denial_is_told_from_other_messages_before_it_is_read() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!is_denial(&ours), "nothing has come");
+        let prepared = || Prepared::of(&Settings::default());
+        let denial = Denial { check: "bridge".into(), summary: "cni0 is a veth".into() };
+        write(&theirs, &ToCaller::Prepared(prepared())).unwrap();
+        assert!(!is_denial(&ours));
+        assert!(matches!(read(&ours).unwrap(), ToCaller::Prepared(_)));
+        write(&theirs, &ToCaller::Denied { prepared: prepared(), denial }).unwrap();
+        assert!(is_denial(&ours));
+        assert!(matches!(read(&ours).unwrap(), ToCaller::Denied { denial, .. } if denial.check == "bridge"));
     }
 
     #[test]

@@ -25,10 +25,9 @@ use crate::diagnosis::{bracket, reason};
 use crate::journal::record::ErrorText;
 use crate::settings::Settings;
 use answer::{Failure, Judged};
-use delegate::{Ended, Order, Stage};
+use delegate::{Delegate, Ended, Order};
 use helper::{Helper, Side};
 use messages::{Answered, Prepared, Report, ToCaller, ToHelper};
-use nix::errno::Errno;
 use refusal::Refusal;
 use request::Request;
 
@@ -81,17 +80,25 @@ pub fn leave(status: u8) -> ! {
 /// The part of the process that the runtime started. Not a part of [`run`]'s frame: the helper would get its pages too.
 #[inline(never)]
 fn call(request: &Request, helper: Helper) -> u8 {
-    // While the helper is at work.
-    let stage = delegate::prepare();
-    let (prepared, is_late) = match helper.receive(Instant::now() + BEFORE_DELEGATE) {
-        Some(ToCaller::Prepared(prepared)) => (prepared, false),
-        // What can be told without looking at a file.
-        _ => (Prepared::of(&Settings::of_entry(request.entry_settings.as_deref())), true),
+    let until = Instant::now() + BEFORE_DELEGATE;
+    // Its process is made while the helper is at work, and waits for the helper's word: to make one takes as long as that.
+    let may_start = || helper.allows(until);
+    let delegate = match &request.refusal {
+        Some(refusal) => Err(refusal.clone()),
+        None => delegate::start(&request.plugin_path, &may_start)
+            .map_err(|errno| Refusal::not_executable(request, errno)),
     };
-    let denied = || prepared.denial.as_ref().map(|denial| Refusal::denied(request, denial));
-    let (judged, ended) = match request.refusal.clone().or_else(denied) {
-        Some(refusal) => (refusal.judged(), None),
-        None => run_delegate(request, &prepared, stage),
+    let (prepared, denial, is_late) = match helper.receive(until) {
+        Some(ToCaller::Prepared(prepared)) => (prepared, None, false),
+        Some(ToCaller::Denied { prepared, denial }) => (prepared, Some(denial), false),
+        // What can be told without looking at a file.
+        _ => (Prepared::of(&Settings::of_entry(request.entry_settings.as_deref())), None, true),
+    };
+    let (judged, ended) = match delegate {
+        Ok(Some(delegate)) => run_delegate(request, &prepared, delegate),
+        // The denial has come then, in one piece.
+        Ok(None) => (Refusal::denied(request, &denial.unwrap_or_default()).judged(), None),
+        Err(refusal) => (refusal.judged(), None),
     };
     if is_late {
         drop(helper);
@@ -108,22 +115,14 @@ fn call(request: &Request, helper: Helper) -> u8 {
     judged.status
 }
 
-fn run_delegate(
-    request: &Request,
-    prepared: &Prepared,
-    stage: Result<Stage, Errno>,
-) -> (Judged, Option<Ended>) {
+fn run_delegate(request: &Request, prepared: &Prepared, delegate: Delegate) -> (Judged, Option<Ended>) {
     let deadline = request.deadline(&prepared.deadlines);
-    let order = Order {
-        path: &request.plugin_path,
+    let ended = delegate.run(&Order {
         stdin: &request.delegate_stdin,
         deadline,
         prints_document: request.environment.command == Verb::Add,
-    };
-    match stage.and_then(|stage| delegate::run(&order, stage)) {
-        Ok(ended) => (answer::judge(request, &ended, deadline), Some(ended)),
-        Err(errno) => (Refusal::not_executable(request, errno).judged(), None),
-    }
+    });
+    (answer::judge(request, &ended, deadline), Some(ended))
 }
 
 /// Answers, and tells the helper what to record. From the answer on, all that has to do with the helper may take as long as

@@ -21,14 +21,12 @@ pub use capture::Capture;
 #[cfg(test)]
 pub(super) use capture::Keeps;
 use signals::Signals;
-use spawn::Pipes;
 pub(in crate::shim) use spawn::become_program;
+use spawn::{Child, Pipes};
 
-/// What is to be run.
+/// How a delegate is to be run.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// The path under which it is executed.
-    pub path: &'a Path,
     /// What stands on its stdin.
     pub stdin: &'a [u8],
     /// How long it may take.
@@ -37,10 +35,9 @@ pub struct Order<'a> {
     pub prints_document: bool,
 }
 
-/// What a delegate needs before it can be started: pipes, and signals that are read instead of ending this process.
-#[derive(Debug)]
-pub struct Stage {
-    pipes: Pipes,
+/// A delegate that has been started: its process, and the signals that are read meanwhile instead of ending this one.
+pub struct Delegate {
+    child: Child,
     signals: Signals,
 }
 
@@ -108,42 +105,43 @@ pub struct Ended {
     pub cpu: Duration,
 }
 
-/// Gets ready to start a delegate.
+/// Starts the delegate at `path` when it may; nothing, if it may not.
 ///
 /// # Errors
-/// If the system has no descriptors left.
-pub fn prepare() -> Result<Stage, Errno> {
-    Ok(Stage { pipes: Pipes::new()?, signals: Signals::take()? })
+/// If it cannot be started.
+pub fn start(path: &Path, may_start: &dyn Fn() -> bool) -> Result<Option<Delegate>, Errno> {
+    let pipes = Pipes::new()?;
+    let signals = Signals::take()?;
+    Ok(spawn::spawn(path, pipes, &signals, may_start)?.map(|child| Delegate { child, signals }))
 }
 
-/// Runs the delegate to its end.
-///
-/// # Errors
-/// If it could not be started.
-pub fn run(order: &Order<'_>, stage: Stage) -> Result<Ended, Errno> {
-    let Stage { pipes, signals } = stage;
-    let started = Instant::now();
-    let child = spawn::spawn(order.path, pipes, &signals)?;
-    let pid = child.pid.as_raw();
-    let mut pump = pump::Pump::new(order, child, &signals, started);
-    let end = pump.run();
-    // Only the delegate has been waited for so far: these are its numbers.
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).ok();
-    let micros = |time: nix::sys::time::TimeVal| {
-        Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0))
-    };
-    Ok(Ended {
-        pid,
-        end,
-        at_deadline: pump.at_deadline(),
-        interrupted: pump.interrupted(),
-        started,
-        took: pump.took(),
-        max_rss_kb: usage.as_ref().map_or(0, nix::sys::resource::Usage::max_rss),
-        cpu: usage.map_or(Duration::ZERO, |usage| micros(usage.user_time()) + micros(usage.system_time())),
-        stdout: pump.stdout,
-        stderr: pump.stderr,
-    })
+impl Delegate {
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(self, order: &Order<'_>) -> Ended {
+        let Delegate { child, signals } = self;
+        let (pid, started) = (child.pid.as_raw(), child.started);
+        let mut pump = pump::Pump::new(order, child, &signals);
+        let end = pump.run();
+        // Only the delegate has been waited for so far: these are its numbers.
+        let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).ok();
+        let micros = |time: nix::sys::time::TimeVal| {
+            Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0))
+        };
+        Ended {
+            pid,
+            end,
+            at_deadline: pump.at_deadline(),
+            interrupted: pump.interrupted(),
+            started,
+            took: pump.took(),
+            max_rss_kb: usage.as_ref().map_or(0, nix::sys::resource::Usage::max_rss),
+            cpu: usage
+                .map_or(Duration::ZERO, |usage| micros(usage.user_time()) + micros(usage.system_time())),
+            stdout: pump.stdout,
+            stderr: pump.stderr,
+        }
+    }
 }
 
 #[cfg(test)]

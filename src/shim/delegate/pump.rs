@@ -69,17 +69,12 @@ pub(super) struct Pump<'a> {
 }
 
 impl<'a> Pump<'a> {
-    pub(super) fn new(
-        order: &'a Order<'a>,
-        child: Child,
-        signals: &'a Signals,
-        started: Instant,
-    ) -> Pump<'a> {
+    pub(super) fn new(order: &'a Order<'a>, child: Child, signals: &'a Signals) -> Pump<'a> {
         Pump {
             order,
             signals,
             pid: child.pid,
-            started,
+            started: child.started,
             stdin: Some(child.stdin),
             written: 0,
             stdout_pipe: Some(child.stdout),
@@ -88,7 +83,7 @@ impl<'a> Pump<'a> {
             stderr: Capture::new(MAX_STDERR, Keeps::End),
             passage: Passage::new(io::stderr()),
             ended: None,
-            last_heard: started,
+            last_heard: child.started,
             ends: 0,
             has_heard: false,
             stopping: Stopping::NotYet,

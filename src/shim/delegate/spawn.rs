@@ -25,6 +25,9 @@ const BUSY_STEP: Duration = Duration::from_millis(10);
 /// The stack of the child until it executes: a few system calls deep, and every page of it costs.
 const STACK: usize = 8 * 1024;
 
+/// What a child ends with that may not start; execve(2) knows no such error.
+const HELD_BACK: Errno = Errno::ECANCELED;
+
 /// The delegate's three streams: its ends, and ours, which do not block.
 #[derive(Debug)]
 pub(super) struct Pipes {
@@ -52,27 +55,44 @@ impl Pipes {
 /// A delegate that has been started, with our ends of its streams.
 pub(super) struct Child {
     pub(super) pid: Pid,
+    pub(super) started: Instant,
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// Starts the program at `path`.
-pub(super) fn spawn(path: &Path, pipes: Pipes, signals: &Signals) -> Result<Child, Errno> {
+/// Starts the program at `path`, in a process that is made first and asks then whether it may. `None` if it may not.
+pub(super) fn spawn(
+    path: &Path,
+    pipes: Pipes,
+    signals: &Signals,
+    may_start: &dyn Fn() -> bool,
+) -> Result<Option<Child>, Errno> {
     let program = program(path)?;
     let Pipes { stdin, stdout, stderr } = pipes;
     let parent = getpid();
+    let started = Cell::new(Instant::now());
     let become_delegate = || {
         setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
         die_with(parent)?;
         dup2_stdin(&stdin.0)?;
         dup2_stdout(&stdout.0)?;
         dup2_stderr(&stderr.0)?;
+        if !may_start() {
+            return Err(HELD_BACK);
+        }
+        started.set(Instant::now());
         signals.give_back()?;
         execv(&program, &[&program])
     };
-    let pid = retried_while_busy(|| start(&become_delegate))?;
-    Ok(Child { pid, stdin: stdin.1, stdout: stdout.1, stderr: stderr.1 })
+    match retried_while_busy(|| start(&become_delegate)) {
+        Ok(pid) => {
+            let started = started.get();
+            Ok(Some(Child { pid, started, stdin: stdin.1, stdout: stdout.1, stderr: stderr.1 }))
+        }
+        Err(HELD_BACK) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Becomes the program at `path`, in this process.

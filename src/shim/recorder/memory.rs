@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const MOST: usize = 1024;
 /// No file of them is larger, in bytes.
 const LARGEST: u64 = 1 << 20;
 /// How much of a file holds `{"of":"` and the hash.
-const START: usize = 72;
+const START: usize = 23;
 /// How long reading one may take.
 const LIMIT: Duration = Duration::from_millis(20);
 /// While nothing changes, a good call is remembered this often.
@@ -75,6 +75,8 @@ pub(super) struct Memory {
     /// The file of the network and the plugin.
     path: PathBuf,
     facts: Facts,
+    /// Their hash.
+    of: String,
 }
 
 impl Memory {
@@ -86,9 +88,11 @@ impl Memory {
         identity: &Identity,
         config: &[u8],
     ) -> Memory {
-        let of = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
-        let path = Path::new(FOLDER).join(sha256(of.join("\n").as_bytes()));
-        Memory { path, facts: facts(node, settings, subject, identity, config) }
+        let whose = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
+        let path = Path::new(FOLDER).join(sha256(whose.join("\n").as_bytes()));
+        let facts = facts(node, settings, subject, identity, config);
+        let of = hashed(&facts);
+        Memory { path, facts, of }
     }
 
     /// What is not as it was. Nothing, if no good call is known.
@@ -112,13 +116,16 @@ impl Memory {
 
     /// Keeps a call that went well as the last one. That this is not possible changes nothing.
     pub(super) fn remember(&self, identity: &Identity) {
-        let of = sha256(&serde_json::to_vec(&self.facts).unwrap_or_default());
         let known = Known::of(&self.path);
-        if known.as_ref().is_some_and(|known| known.is_fresh && known.start.contains(&of)) {
+        if known.as_ref().is_some_and(|known| known.is_fresh && known.start.contains(&self.of)) {
             return;
         }
-        let good =
-            Good { of, id: identity.id.clone(), time: identity.time.clone(), facts: self.facts.clone() };
+        let good = Good {
+            of: self.of.clone(),
+            id: identity.id.clone(),
+            time: identity.time.clone(),
+            facts: self.facts.clone(),
+        };
         let Ok(content) = serde_json::to_vec(&good) else { return };
         if known.is_none() {
             let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER);
@@ -184,11 +191,15 @@ fn facts(node: &Node, settings: &Settings, subject: &Subject, identity: &Identit
     put("kernel".to_owned(), node.kernel());
     put("boot".to_owned(), identity.boot_id.clone());
     put("cniscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-    // They are looked at in every call: to write them down takes longer than to hash them.
-    let mut hasher = DefaultHasher::new();
-    settings.hash(&mut hasher);
-    put("settings of cniscope".to_owned(), format!("{:016x}", hasher.finish()));
+    put("settings of cniscope".to_owned(), hashed(settings));
     facts
+}
+
+/// What it is recognised by: to hash it takes less than to write it down, and every call does.
+fn hashed(what: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// Tells in a diagnosis what has changed, where that decides: where it explains the cause, or where none is known.
@@ -315,7 +326,7 @@ mod tests {
             facts: facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]),
         };
         let now = facts(&[("kernel", "7"), ("new", "y"), ("same", "s")]);
-        let memory = Memory { path: PathBuf::new(), facts: now };
+        let memory = Memory { path: PathBuf::new(), facts: now, of: String::new() };
         let changes: Vec<[String; 3]> =
             memory.since(&good).changes.into_iter().map(|one| [one.what, one.before, one.now]).collect();
         assert_eq!(changes, [["gone", "x", ""], ["kernel", "6", "7"], ["new", "", "y"]]);

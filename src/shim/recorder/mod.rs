@@ -148,10 +148,13 @@ impl Recorder<'_> {
         }
         let looks = preflight::fitting(&self.settings, &self.subject);
         let findings = preflight::run(&self.node, &self.subject, &looks);
-        let denial = preflight::denial(&self.settings, &self.request.environment.command, &findings);
-        let prepared = Prepared { denial, ..Prepared::of(&self.settings) };
+        let prepared = Prepared::of(&self.settings);
+        let answer = match preflight::denial(&self.settings, &self.request.environment.command, &findings) {
+            None => ToCaller::Prepared(prepared),
+            Some(denial) => ToCaller::Denied { prepared, denial },
+        };
         // If the call is not there any more, that is seen at the next message.
-        let _ = messages::write(&self.socket, &ToCaller::Prepared(prepared));
+        let _ = messages::write(&self.socket, &answer);
         // What is sent to the call's process group, from a terminal or by whoever stops it, does not end the record. A
         // session of its own would do as well, but costs a group of the scheduler.
         let own = nix::unistd::Pid::from_raw(0);
@@ -163,7 +166,10 @@ impl Recorder<'_> {
     /// missing end.
     fn conclude(&mut self, before: Vec<Finding>) -> Option<()> {
         let ready = draft::circumstances(&self.node, self.request, &self.settings, &self.journal);
-        let memory = Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &ready.config);
+        let remember =
+            || Memory::of(&self.node, &self.settings, &self.subject, &self.identity, &ready.config);
+        // Where nothing is told of calls, nothing is to be remembered for it.
+        let memory = self.settings.tells().then(remember);
         let (report, answered, snapshot) = self.wait_for_end()?;
         let wait = snapshot.as_ref().and_then(waiting::seen);
         let (findings, diagnosis) = if let Some(happened) = &report.happened {
@@ -173,7 +179,7 @@ impl Recorder<'_> {
             self.subject.result = draft::parsed(report.stdout.as_bytes());
             self.verify(&report, before)
         };
-        let changed = diagnosis.as_ref().and_then(|_| memory.changed());
+        let changed = diagnosis.as_ref().and(memory.as_ref()).and_then(Memory::changed);
         let diagnosis = diagnosis.map(|diagnosis| memory::told(changed.as_ref(), diagnosis));
         let is_good = diagnosis.is_none();
         let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
@@ -184,7 +190,7 @@ impl Recorder<'_> {
             None => std::mem::take(&mut self.subject.result),
         };
         self.end(&ready.part, &report, Told { result, findings, diagnosis, changed }, &answered);
-        if is_good && self.subject.verb == Verb::Add {
+        if let Some(memory) = memory.filter(|_| is_good && self.subject.verb == Verb::Add) {
             memory.remember(&self.identity);
         }
         Some(())

@@ -10,8 +10,10 @@ use crate::diagnosis::finding::{Finding, Status};
 use crate::node::Node;
 use crate::settings::{Mode, Settings};
 
-/// What these look at, no delegate changes: unless they decide about the call, it need not wait for them.
-const STEADY: [&str; 3] = ["plugin-binary", "config", "netns"];
+/// Unless they decide about the call, it need not wait for these. What the first three look at, no delegate changes. And for the
+/// lock under which the kernel tells of a bridge calls queue where many Pods start at once, for tens of milliseconds: there
+/// the question is before those of the delegate.
+const UNWAITED: [&str; 4] = ["plugin-binary", "config", "netns", "bridge"];
 
 /// A check, and how closely it looks.
 type Look = (&'static Check, Depth);
@@ -37,7 +39,7 @@ pub(super) fn complete(
 }
 
 fn can_wait((check, depth): &Look) -> bool {
-    *depth == Depth::Quick && STEADY.contains(&check.name)
+    *depth == Depth::Quick && UNWAITED.contains(&check.name)
 }
 
 /// What is known of them where they did not answer within `limit`.
@@ -96,9 +98,10 @@ mod tests {
             Subject { plugin: "bridge".into(), netns: "/run/netns/pod".into(), ..Subject::default() };
         let names = |findings: &[Finding]| findings.iter().map(|one| one.check.clone()).collect::<Vec<_>>();
         for (entry, waited_for) in [
-            (r"{}", &["interface", "bridge"][..]),
-            (r#"{"checks":{"config":"deny"}}"#, &["config", "interface", "bridge"]),
-            (r#"{"checks":{"interface":"off"}}"#, &["bridge"]),
+            (r"{}", &["interface"][..]),
+            (r#"{"checks":{"config":"deny"}}"#, &["config", "interface"]),
+            (r#"{"checks":{"bridge":"deny"}}"#, &["interface", "bridge"]),
+            (r#"{"checks":{"interface":"off"}}"#, &[]),
         ] {
             let settings = Settings::of_entry(Some(entry.as_bytes()));
             let looks = fitting(&settings, &subject);

@@ -20,7 +20,7 @@ use measure::{Call, Times, Way, finish, median};
 /// Calls of each way of the no-op plugin, of the bridge plugin, and rounds of many calls at once.
 const NOOP_CALLS: usize = 500;
 const BRIDGE_CALLS: usize = 200;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 const AT_ONCE: usize = 64;
 
 /// Calls that fail, and texts that are explained.

@@ -250,7 +250,7 @@ fn without_a_failure_there_is_no_last_one() {
 fn what_was_seen_of_a_plugin_that_hung_is_shown() {
     let place = Place::new();
     place.plugin("hanging", "exec sleep 60");
-    place.wrapped("ADD", "hanging").entry("deadlineSeconds", json!({"ADD": 1})).run();
+    place.wrapped("ADD", "hanging").entry("deadlineSeconds", json!({"ADD": 3})).run();
     place.end();
     let shown = place.cli(&["show", "last"]).text();
     let part = shown.split("\nhanging (1, after ").nth(1).unwrap();

@@ -15,10 +15,13 @@ use serde_json::{Value, json};
 
 use crate::support::Place;
 
+/// In seconds: a plugin that is read from a cold disk must have come to its wait by then.
+const DEADLINE: u64 = 4;
+
 /// Makes an ADD that reaches its deadline, and gives what the runtime got for it and the record.
 fn stopped(place: &Place, script: &str) -> (Value, Value) {
     place.plugin("plugin", script);
-    let ran = place.wrapped("ADD", "plugin").entry("deadlineSeconds", json!({"ADD": 1})).run();
+    let ran = place.wrapped("ADD", "plugin").entry("deadlineSeconds", json!({"ADD": DEADLINE})).run();
     let returned = ran.json();
     let texts = ["msg", "details"].map(|key| place.steady(returned[key].as_str().unwrap()));
     (json!(texts), place.end())
@@ -28,10 +31,10 @@ fn stopped(place: &Place, script: &str) -> (Value, Value) {
 fn expected(waiting_for: &str, cause: &str, waited: &str, fix: &str) -> Value {
     json!([
         format!(
-            "plugin type=\"plugin\" failed (add): plugin did not end within 1 s and was stopped; it was waiting for {waiting_for}"
+            "plugin type=\"plugin\" failed (add): plugin did not end within {DEADLINE} s and was stopped; it was waiting for {waiting_for}"
         ),
         format!(
-            "[cniscope: {cause}: the plugin was stopped after 1 s: it waited for {waited}; fix: {fix}; see: cniscope show ID]"
+            "[cniscope: {cause}: the plugin was stopped after {DEADLINE} s: it waited for {waited}; fix: {fix}; see: cniscope show ID]"
         ),
     ])
 }
@@ -50,6 +53,11 @@ fn evidence(place: &Place, end: &Value) -> Vec<String> {
 
 fn held(path: &Path) -> Flock<fs::File> {
     Flock::lock(fs::File::create(path).unwrap(), FlockArg::LockExclusive).unwrap()
+}
+
+/// The first line of it.
+fn stopped_after() -> String {
+    format!("the plugin was stopped after {DEADLINE} s")
 }
 
 /// The evidence of a wait for a lock that this process holds.
@@ -79,7 +87,7 @@ fn a_plugin_that_waits_for_the_xtables_lock_is_told_by_it_with_its_holder() {
     );
     assert_eq!((&end["outcome"], &end["cause"]), (&json!("deadline"), &json!("iptables-lock")));
     let evidence = evidence(&place, &end);
-    assert_eq!(evidence[..2], ["the plugin was stopped after 1 s", &by_this_process("PLACE/xtables.lock")]);
+    assert_eq!(evidence[..2], [stopped_after(), by_this_process("PLACE/xtables.lock")]);
 }
 
 #[test]
@@ -101,7 +109,7 @@ fn a_plugin_that_waits_for_host_locals_lock_is_told_by_it_with_its_holder() {
     let evidence = evidence(&place, &end);
     assert_eq!(
         evidence[..2],
-        ["the plugin was stopped after 1 s", &by_this_process("PLACE/cni/networks/net/lock")]
+        [stopped_after(), by_this_process("PLACE/cni/networks/net/lock")]
     );
 }
 

@@ -57,7 +57,11 @@ fn a_plugin_that_ignores_sigterm_is_killed_two_seconds_later() {
     let ran = short(&place, "ADD").run();
     assert_eq!(ran.json(), error(&place, "plugin type=\"plugin\" failed (add): ", 11, "", ""));
     assert_eq!(ran.status, 137);
-    assert!(ran.took >= Duration::from_secs(DEADLINE + 2) && ran.took < Duration::from_secs(25), "{:?}", ran.took);
+    assert!(
+        ran.took >= Duration::from_secs(DEADLINE + 2) && ran.took < Duration::from_secs(25),
+        "{:?}",
+        ran.took
+    );
     assert!(!Left::of(&place, "plugin.pid").is_alive());
 }
 
@@ -125,6 +129,10 @@ fn an_output_that_never_comes_is_waited_for_until_the_deadline() {
     let msg =
         "plugin type=\"plugin\" failed (add): failed to unmarshal raw result: unexpected end of JSON input";
     assert_eq!((ran.status, &ran.json()["msg"]), (1, &json!(msg)));
-    assert!(ran.took >= Duration::from_secs(DEADLINE) && ran.took < Duration::from_secs(20), "{:?}", ran.took);
+    assert!(
+        ran.took >= Duration::from_secs(DEADLINE) && ran.took < Duration::from_secs(20),
+        "{:?}",
+        ran.took
+    );
     assert!(left.is_alive(), "a normal end stops nobody");
 }

@@ -107,10 +107,7 @@ fn a_plugin_that_waits_for_host_locals_lock_is_told_by_it_with_its_holder() {
         )
     );
     let evidence = evidence(&place, &end);
-    assert_eq!(
-        evidence[..2],
-        [stopped_after(), by_this_process("PLACE/cni/networks/net/lock")]
-    );
+    assert_eq!(evidence[..2], [stopped_after(), by_this_process("PLACE/cni/networks/net/lock")]);
 }
 
 /// A listener that accepts nobody, with as many clients as it lets wait.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Judged;
-use super::delegate::{Capture, End, Ended};
+use super::delegate::{Capture, End, Ended, Used};
 use crate::cni::error::Error;
 use crate::diagnosis::reason::Happened;
 use crate::journal::record::{ErrorText, Outcome};
@@ -99,8 +99,7 @@ pub(super) struct ProcessReport {
     /// From the start of cniscope to its own.
     pub(super) after: Duration,
     pub(super) took: Duration,
-    pub(super) max_rss_kb: i64,
-    pub(super) cpu: Duration,
+    pub(super) used: Used,
 }
 
 impl Report {
@@ -122,9 +121,9 @@ impl Report {
                     End::Exited(status) => (Some(status), None),
                     End::Signaled { signal, .. } => (None, Some(signal)),
                 };
-                let Ended { pid, took, max_rss_kb, cpu, .. } = *ended;
+                let Ended { pid, took, used, .. } = *ended;
                 let after = ended.started.saturating_duration_since(started);
-                ProcessReport { pid, exit_status, signal, after, took, max_rss_kb, cpu }
+                ProcessReport { pid, exit_status, signal, after, took, used }
             }),
             stdout,
             stderr,

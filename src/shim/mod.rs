@@ -112,6 +112,9 @@ fn call(request: &Request, helper: Helper) -> u8 {
         let until = conclude(request, &prepared, &judged, ended.as_ref(), &helper, AFTER_ANSWER);
         helper.finish(until);
     }
+    if let Some(ended) = &ended {
+        delegate::bury(ended.pid);
+    }
     judged.status
 }
 

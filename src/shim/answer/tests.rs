@@ -1,4 +1,4 @@
-use super::super::delegate::{Capture, Keeps};
+use super::super::delegate::{Capture, Keeps, Used};
 use super::*;
 use crate::cni::environment::Environment;
 use std::ffi::OsString;
@@ -28,8 +28,7 @@ fn ended(end: End, stdout: &str, stderr: &str) -> Ended {
         stderr: capture(stderr),
         started: std::time::Instant::now(),
         took: Duration::from_secs(2),
-        max_rss_kb: 0,
-        cpu: Duration::ZERO,
+        used: Used::default(),
     }
 }
 

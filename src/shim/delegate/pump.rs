@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, read, write};
 
+use super::Order;
 use super::capture::{Capture, Keeps};
+use super::ending::{End, Used, bury, look};
 use super::passage::Passage;
 use super::signals::Signals;
 use super::spawn::Child;
-use super::{End, Order};
 use crate::cni::json;
 
 /// The most that is kept of stdout.
@@ -57,7 +57,7 @@ pub(super) struct Pump<'a> {
     pub(super) stdout: Capture,
     pub(super) stderr: Capture,
     passage: Passage<io::Stderr>,
-    ended: Option<(End, Instant)>,
+    ended: Option<(End, Used, Instant)>,
     /// When something was last read, or the delegate ended.
     last_heard: Instant,
     /// How often something else came when its end was waited for.
@@ -92,7 +92,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Runs the call to its end.
-    pub(super) fn run(&mut self) -> End {
+    pub(super) fn run(&mut self) -> (End, Used) {
         self.write_stdin();
         while !self.is_over() {
             self.stop_if_due();
@@ -106,7 +106,8 @@ impl<'a> Pump<'a> {
         }
         self.passage.finish();
         // A delegate that cannot even be killed is left to the kernel.
-        self.ended.map_or(End::Signaled { signal: libc::SIGKILL, core_dumped: false }, |(end, _)| end)
+        let killed = End::Signaled { signal: libc::SIGKILL, core_dumped: false };
+        self.ended.map_or((killed, Used::default()), |(end, used, _)| (end, used))
     }
 
     /// Whether the delegate did not end by itself in time.
@@ -121,12 +122,12 @@ impl<'a> Pump<'a> {
 
     /// From the delegate's start to its end.
     pub(super) fn took(&self) -> Duration {
-        self.ended.map_or_else(|| self.started.elapsed(), |(_, at)| at - self.started)
+        self.ended.map_or_else(|| self.started.elapsed(), |(.., at)| at - self.started)
     }
 
     fn is_over(&self) -> bool {
         let now = Instant::now();
-        let Some((end, _)) = self.ended else {
+        let Some((end, ..)) = self.ended else {
             return matches!(self.stopping, Stopping::Killed { at } if now >= at + GIVE_UP);
         };
         if self.has_left_others() {
@@ -207,6 +208,10 @@ impl<'a> Pump<'a> {
         if self.ends_now() {
             return;
         }
+        if self.ended.is_some() {
+            // What it has left behind may take long.
+            bury(self.pid.as_raw());
+        }
         let mut fds = vec![PollFd::new(self.signals.fd().as_fd(), PollFlags::POLLIN)];
         let congested_until = self.passage.congested_until(Instant::now());
         let stderr_pipe = self.stderr_pipe.as_ref().filter(|_| congested_until.is_none());
@@ -226,7 +231,7 @@ impl<'a> Pump<'a> {
 
     fn handle(&mut self, signal: Signal) {
         if signal == Signal::SIGCHLD {
-            self.reap();
+            self.look();
         } else if self.ended.is_none() {
             // To the process alone, as the runtime's signal would have gone.
             let _ = kill(self.pid, signal);
@@ -234,21 +239,19 @@ impl<'a> Pump<'a> {
         }
     }
 
-    fn reap(&mut self) {
+    fn look(&mut self) {
         if self.ended.is_some() {
             return;
         }
-        let end = match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(_, status)) => End::Exited(status),
-            Ok(WaitStatus::Signaled(_, signal, core_dumped)) => {
-                End::Signaled { signal: signal as i32, core_dumped }
-            }
-            _ => return,
-        };
+        let Some((end, used)) = look(self.pid) else { return };
         let now = Instant::now();
-        self.ended = Some((end, now));
+        self.ended = Some((end, used, now));
         self.last_heard = now;
         self.stdin = None;
+        if self.at_deadline() {
+            // As long as it is kept, its process group is not empty.
+            bury(self.pid.as_raw());
+        }
     }
 
     /// Writes what the pipe takes. A delegate that does not read its stdin makes no error.

@@ -125,7 +125,12 @@ fn run_delegate(request: &Request, prepared: &Prepared, delegate: Delegate) -> (
         deadline,
         prints_document: request.environment.command == Verb::Add,
     });
-    (answer::judge(request, &ended, deadline), Some(ended))
+    let judged = answer::judge(request, &ended, deadline);
+    if judged.failure.is_some() {
+        // Who looks for the cause is to see the node without it.
+        delegate::bury(ended.pid);
+    }
+    (judged, Some(ended))
 }
 
 /// Answers, and tells the helper what to record. From the answer on, all that has to do with the helper may take as long as

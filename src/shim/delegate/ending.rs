@@ -1,9 +1,9 @@
 //! How the delegate's process ended, and what it used.
 //!
-//! It is looked at as long as the kernel keeps it, and taken from there when the call has answered. For a plugin of many threads,
-//! as each in Go is, the kernel tells of its end while the last of them still gives back its folder in procfs. Who takes the
-//! process at that moment does so as well, and turns round and round until the other gets on (`shrink_dcache_parent` in
-//! fs/dcache.c): half a millisecond of a processor where many Pods start at once.
+//! It is looked at while the kernel keeps it, and taken from there when the call has answered. Of a plugin with many threads, as
+//! each in Go is, the kernel tells the end while the last of them still gives back its folder in procfs. Who takes the process
+//! at that moment gives back the same, and turns round and round until the other gets on (`shrink_dcache_parent` in
+//! fs/dcache.c): half a millisecond of a processor for each call where many Pods start at once. Later it has mostly got on.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -98,6 +98,49 @@ pub(in crate::shim) fn bury(pid: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    #[allow(clippy::zombie_processes, reason = "it is what is looked at")]
+    fn ended(script: &str) -> (Pid, End, Used) {
+        let child = Command::new("sh").args(["-c", script]).stderr(Stdio::null()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let started = Instant::now();
+        loop {
+            if let Some((end, used)) = look(pid) {
+                return (pid, end, used);
+            }
+            assert!(started.elapsed() < Duration::from_mins(1), "{script}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_as_often_as_it_is_looked_at_until_it_is_buried() {
+        let (pid, end, used) = ended("exit 3");
+        assert_eq!(end, End::Exited(3));
+        assert_eq!(look(pid), Some((end, used)));
+        bury(pid.as_raw());
+        assert_eq!(look(pid), None);
+    }
+
+    #[test]
+    fn a_signal_is_told_and_what_was_used() {
+        let (pid, end, used) = ended("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; kill -9 $$");
+        assert_eq!(end, End::Signaled { signal: 9, core_dumped: false });
+        assert!(used.max_rss_kb > 100 && used.cpu > Duration::from_millis(1), "{used:?}");
+        bury(pid.as_raw());
+    }
+
+    #[test]
+    fn who_is_still_at_work_has_not_ended() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        bury(pid.as_raw());
+        assert_eq!(look(pid), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 
     #[test]
     fn ends_read_as_in_go_and_as_in_a_shell() {

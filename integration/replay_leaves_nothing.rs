@@ -10,7 +10,8 @@ use crate::plugins::wrapped;
 use crate::support::{cniscope, eventually, spawn};
 use crate::world::World;
 
-/// Everything of the node that a replay could change. Counters and times of reading are none of it.
+/// Everything of the node that a replay could change. Counters and times of reading are none of it, nor are the numbers of
+/// folders: an overlay gives new ones when memory was short.
 const NODE: &str = "
 echo '# links'; ip -o link; ip -o addr | sed 's/ valid_lft.*//'
 echo '# routes'; ip route show table all; ip -6 route show table all; ip rule; ip -6 rule
@@ -18,7 +19,8 @@ echo '# namespaces'; ip netns
 echo '# rules'; nft --stateless list ruleset; iptables-save | sed '/^#/d; s/ \\[[0-9:]*\\]$//'
 echo '# mounts'; cut -d' ' -f2- /proc/self/mountinfo
 echo '# modules'; cut -d' ' -f1 /proc/modules 2>/dev/null || true
-echo '# files'; find /var/lib/cni /run /etc /opt /var/log -xdev -printf '%p %y %m %s %T@ %C@ %i\\n' 2>/dev/null | sort
+echo '# files'; find /var/lib/cni /run /etc /opt /var/log -xdev -printf '%p %y %m %s %T@ %C@ ' \\
+    \\( -type d -printf '\\n' -o -printf '%i\\n' \\) 2>/dev/null | sort
 echo '# sysctls'; grep -r -s -H '' /proc/sys/net /proc/sys/kernel /proc/sys/vm /proc/sys/fs |
     grep -v -E 'random|/fs/(dentry|inode|file|quota)|ns_last_pid|nf_conntrack_count|pty/nr|/vm/.*(stat_refresh|drop_caches)|/fs/aio-nr|keys/|sched_domain'
 ";

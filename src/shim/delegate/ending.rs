@@ -66,19 +66,28 @@ pub struct Used {
 pub(super) fn look(pid: Pid) -> Option<(End, Used)> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    let how = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let number = |value: i32| libc::c_long::from(value);
+    let how = number(libc::WEXITED | libc::WNOHANG | libc::WNOWAIT);
+    let which = libc::c_long::from(libc::P_PID);
     // SAFETY: the kernel fills in one `siginfo_t` and the beginning of one `rusage`, which is all of its own.
     let answer = unsafe {
-        libc::syscall(libc::SYS_waitid, libc::P_PID, pid.as_raw(), info.as_mut_ptr(), how, usage.as_mut_ptr())
+        libc::syscall(
+            libc::SYS_waitid,
+            which,
+            number(pid.as_raw()),
+            info.as_mut_ptr(),
+            how,
+            usage.as_mut_ptr(),
+        )
     };
-    if answer != 0 {
+    // SAFETY: zeros are valid in both, and so is what the kernel has filled in. Where no child has ended the zeros are left, and
+    // that makes the pid zero.
+    let (info, usage) = unsafe { (info.assume_init(), usage.assume_init()) };
+    // SAFETY: of SIGCHLD, which it is then, the kernel tells these two.
+    let (child, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if answer != 0 || child != pid.as_raw() {
         return None;
     }
-    // SAFETY: zeros are valid in both, and so is what the kernel has filled in. What it tells of a child has a pid and a status.
-    let (info, usage, child, status) = unsafe {
-        let (info, usage) = (info.assume_init(), usage.assume_init());
-        (info, usage, info.si_pid(), info.si_status())
-    };
     let end = match info.si_code {
         libc::CLD_EXITED => End::Exited(status),
         code => End::Signaled { signal: status, core_dumped: code == libc::CLD_DUMPED },
@@ -86,8 +95,8 @@ pub(super) fn look(pid: Pid) -> Option<(End, Used)> {
     let time = |time: libc::timeval| {
         Duration::from_micros(u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0))
     };
-    let used = Used { max_rss_kb: usage.ru_maxrss, cpu: time(usage.ru_utime) + time(usage.ru_stime) };
-    (child == pid.as_raw()).then_some((end, used))
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    Some((end, Used { max_rss_kb: usage.ru_maxrss, cpu }))
 }
 
 /// Takes the child `pid` from the kernel, if it has ended and is there still.

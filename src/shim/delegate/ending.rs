@@ -3,7 +3,7 @@
 //! It is looked at while the kernel keeps it, and taken from there when the call has answered. Of a plugin with many threads, as
 //! each in Go is, the kernel tells the end while the last of them still gives back its folder in procfs. Who takes the process
 //! at that moment gives back the same, and turns round and round until the other gets on (`shrink_dcache_parent` in
-//! fs/dcache.c): half a millisecond of a processor for each call where many Pods start at once. Later it has mostly got on.
+//! fs/dcache.c): half a millisecond of a processor for each call where many Pods start at once. Later it has more often got on.
 
 use std::fmt;
 use std::mem::MaybeUninit;

@@ -124,7 +124,7 @@ pub fn inside<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, Errno> {
     done.map_err(|_| Errno::EIO)
 }
 
-/// The network namespace of this process, open from its first use on.
+/// The network namespace of this process, open from its first use on: after that no process here moves to another one for good.
 fn home() -> Result<&'static OwnedFd, Errno> {
     static HOME: OnceLock<OwnedFd> = OnceLock::new();
     match HOME.get() {

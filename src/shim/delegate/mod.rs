@@ -62,7 +62,7 @@ pub struct Ended {
     pub started: Instant,
     /// From its start to its end.
     pub took: Duration,
-    /// What it took.
+    /// What it used, with the children that it waited for.
     pub used: Used,
 }
 

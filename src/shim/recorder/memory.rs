@@ -75,7 +75,7 @@ pub(super) struct Memory {
     /// The file of the network and the plugin.
     path: PathBuf,
     facts: Facts,
-    /// Their hash.
+    /// Their hash, made while the delegate runs.
     of: String,
 }
 

@@ -193,52 +193,68 @@ enum Sensitivity {
 
 /// A key in lower case, letters and digits alone: `apiKey`, `api_key` and `API-KEY` are one.
 fn normal(key: &str) -> Vec<u8> {
-    letters(key).collect()
+    key.bytes().map(letter).filter(|letter| *letter != 0).collect()
 }
 
-fn letters(key: &str) -> impl Iterator<Item = u8> {
-    key.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
-}
-
-/// Whether a key surely makes nothing a secret. A record has a hundred keys, and this is on the path of every call: hardly two
+/// Whether a key surely makes nothing a secret. A record has a hundred keys, and this is on the path of every call: hardly three
 /// letters of a key begin one of the parts, and hardly a key ends as those of key material do.
 fn is_harmless(key: &str) -> bool {
-    let (mut before, mut last) = (0, 0);
-    for letter in letters(key) {
-        (before, last) = (last, letter);
-        if begins_part(before, last) {
+    let mut last = [0; 3];
+    for letter in key.bytes().map(letter).filter(|letter| *letter != 0) {
+        last = [last[1], last[2], letter];
+        if begins_part(last) {
             return false;
         }
     }
-    !MATERIAL_ENDS.iter().any(|end| end.as_bytes().ends_with(&[before, last]))
+    !MATERIAL_ENDS.iter().any(|end| end.as_bytes().ends_with(&last[1..]))
 }
 
-/// Whether one of the parts may begin with these two.
-fn begins_part(first: u8, second: u8) -> bool {
-    SECONDS[usize::from(first)] & letter(second) != 0
+/// Whether one of the parts may begin with these three.
+fn begins_part([first, second, third]: [u8; 3]) -> bool {
+    let [seconds, thirds] = BEGINNINGS[usize::from(first)];
+    seconds & bit(second) != 0 && thirds & bit(third) != 0
 }
 
-/// For every letter that a part of a secret's key begins with, the set of those that come second.
-static SECONDS: [u32; 256] = seconds(seconds([0; 256], &SECRET_KEYS), &SHORT_SECRET_KEYS);
+/// For every letter that a part of a secret's key begins with, the sets of those that come second and third.
+static BEGINNINGS: [[u32; 2]; 256] = beginnings(beginnings([[0; 2]; 256], &SECRET_KEYS), &SHORT_SECRET_KEYS);
 
-const fn seconds(mut seconds: [u32; 256], parts: &[&str]) -> [u32; 256] {
+const fn beginnings(mut beginnings: [[u32; 2]; 256], parts: &[&str]) -> [[u32; 2]; 256] {
     let mut index = 0;
     while index < parts.len() {
         let part = parts[index].as_bytes();
-        seconds[part[0] as usize] |= letter(part[1]);
+        beginnings[part[0] as usize][0] |= bit(part[1]);
+        beginnings[part[0] as usize][1] |= bit(part[2]);
         index += 1;
     }
-    seconds
+    beginnings
 }
 
-/// The set of one lower-case letter; empty for whatever else.
-const fn letter(byte: u8) -> u32 {
-    if byte.is_ascii_lowercase() { 1 << (byte - b'a') } else { 0 }
+/// The set of one letter. Digits share theirs with letters, of which a set then says more than is there.
+const fn bit(letter: u8) -> u32 {
+    1 << (letter & 31)
+}
+
+/// A letter in lower case, or a digit; 0 for whatever else.
+fn letter(byte: u8) -> u8 {
+    static LETTERS: [u8; 256] = letters();
+    LETTERS[usize::from(byte)]
+}
+
+const fn letters() -> [u8; 256] {
+    let (mut letters, mut byte) = ([0; 256], 0_u8);
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            letters[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    letters
 }
 
 fn has_part(key: &[u8]) -> bool {
     let begins = |at: usize| SECRET_KEYS.iter().any(|part| key[at..].starts_with(part.as_bytes()));
-    key.windows(2).enumerate().any(|(at, pair)| begins_part(pair[0], pair[1]) && begins(at))
+    let may_begin = |three: &[u8]| begins_part([three[0], three[1], three[2]]);
+    key.windows(3).enumerate().any(|(at, three)| may_begin(three) && begins(at))
 }
 
 /// Whether a key ends in one of these, by the last letter first.

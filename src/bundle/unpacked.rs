@@ -44,10 +44,11 @@ fn link(shown: &Value) -> Link {
         port: number("port").and_then(|port| u16::try_from(port).ok()),
         peer_is_elsewhere: is("peer_is_elsewhere"),
         addresses: addresses.filter_map(|address| address.as_str()?.parse().ok()).collect(),
+        ..Link::default()
     }
 }
 
-/// A link as a bundle has it.
+/// A link as a bundle has it: what the checks read that look at one.
 #[must_use]
 pub fn shown(link: &Link) -> Value {
     serde_json::json!({

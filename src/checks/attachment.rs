@@ -82,10 +82,14 @@ fn forwarding_off(node: &Node, attached: &Attached) -> Vec<String> {
                 }
                 _ => continue,
             };
-            let (family, of) = if route.is_ipv6 { ("ipv6", "all") } else { ("ipv4", entrance.name.as_str()) };
-            let path = Path::new("/proc/sys/net").join(family).join("conf").join(of).join("forwarding");
-            let parameter = format!("net.{family}.conf.{of}.forwarding");
-            if node.read_text(&path).is_ok_and(|value| value == "0") && !off.contains(&parameter) {
+            let (is_off, of) = if route.is_ipv6 {
+                let path = Path::new("/proc/sys/net/ipv6/conf/all/forwarding");
+                (node.read_text(path).is_ok_and(|value| value == "0"), "ipv6.conf.all")
+            } else {
+                (entrance.forwards_ipv4 == Some(false), &*format!("ipv4.conf.{}", entrance.name))
+            };
+            let parameter = format!("net.{of}.forwarding");
+            if is_off && !off.contains(&parameter) {
                 off.push(parameter);
             }
         }

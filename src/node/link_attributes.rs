@@ -1,91 +1,95 @@
-//! Of what the kernel tells of a link, only what is read here: it tells some sixty things, statistics and every protocol's
-//! settings among them, and to parse them all costs a call more than to ask for them.
-
-use std::borrow::Cow;
+//! What the kernel tells of a link: of some sixty things, statistics and every protocol's settings among them, those that are read
+//! here.
 
 use libc::{
-    IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID, IFLA_LINKINFO,
-    IFLA_MASTER, IFLA_MTU,
+    IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINK_NETNSID,
+    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
 };
 
-use super::netlink::{ATTRIBUTE_HEADER, attributes};
+use super::links::Link;
+use super::netlink::{attributes, number};
 
-/// The attributes of `linux/if_link.h` that somebody reads.
-const READ: [u16; 7] =
-    [IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_MASTER, IFLA_MTU];
-/// The kind of a link of whose own settings something is read.
-const WITH_SETTINGS: &[u8] = b"vxlan\0";
 /// The sizes of `struct nlmsghdr` and `struct ifinfomsg`, which stand before the attributes.
 const BEFORE: usize = 16 + 16;
+/// `IFLA_INET_CONF` of `linux/if_link.h`: the settings of `/proc/sys/net/ipv4/conf/LINK`, four bytes each, in the order of
+/// `linux/ip.h`, where forwarding is the first.
+const INET_CONF: u16 = 1;
+/// `IFLA_VXLAN_LINK` and `IFLA_VXLAN_PORT` of `linux/if_link.h`.
+const VXLAN: (u16, u16) = (3, 15);
 
-/// A message with less in it. What tells of no link, or cannot be understood, stays as it is.
-pub(super) fn spared(message: &[u8]) -> Cow<'_, [u8]> {
-    lessened(message).map_or(Cow::Borrowed(message), Cow::Owned)
-}
-
-fn lessened(message: &[u8]) -> Option<Vec<u8>> {
+/// Reads a message. `None` if it tells of no link.
+pub(super) fn read(message: &[u8]) -> Option<Link> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
-    if kind != libc::RTM_NEWLINK {
-        return None;
-    }
-    let mut less = message.get(..BEFORE)?.to_vec();
-    for (kind, value) in whole(message.get(BEFORE..)?)? {
+    let attributes = attributes(message.get(BEFORE..).filter(|_| kind == libc::RTM_NEWLINK)?);
+    let flags = number(message, 24).cast_signed();
+    let mut link = Link {
+        index: number(message, 20),
+        up: flags & libc::IFF_UP != 0,
+        carrier: flags & libc::IFF_LOWER_UP != 0,
+        ..Link::default()
+    };
+    for (kind, value) in attributes {
         match kind {
-            IFLA_LINKINFO => push(&mut less, kind, &info(value)?)?,
-            _ if READ.contains(&kind) => push(&mut less, kind, value)?,
+            IFLA_IFNAME => link.name = text(value),
+            IFLA_ADDRESS => link.mac = value.to_vec(),
+            IFLA_MTU => link.mtu = number(value, 0),
+            IFLA_MASTER => link.controller = Some(number(value, 0)),
+            IFLA_LINK => link.lower = Some(number(value, 0)),
+            IFLA_LINK_NETNSID => link.peer_is_elsewhere = true,
+            IFLA_AF_SPEC => link.forwards_ipv4 = forwards_ipv4(value),
+            IFLA_LINKINFO => info(value, &mut link),
             _ => {}
         }
     }
-    let length = u32::try_from(less.len()).ok()?;
-    less[..4].copy_from_slice(&length.to_ne_bytes());
-    Some(less)
+    Some(link)
 }
 
-/// `IFLA_LINKINFO`: the kind, and its settings where they are read.
-fn info(value: &[u8]) -> Option<Vec<u8>> {
-    let mut less = Vec::new();
-    let mut is_read = false;
-    for (kind, value) in whole(value)? {
-        is_read |= kind == IFLA_INFO_KIND && value == WITH_SETTINGS;
-        if kind == IFLA_INFO_KIND || kind == IFLA_INFO_DATA && is_read {
-            push(&mut less, kind, value)?;
-        }
+/// What kind of link it is, and the settings of a vxlan.
+fn info(value: &[u8], link: &mut Link) {
+    let attributes = attributes(value);
+    link.kind = of(&attributes, IFLA_INFO_KIND).map(text);
+    if link.kind.as_deref() == Some("vxlan") {
+        let settings = of(&attributes, IFLA_INFO_DATA).map(super::netlink::attributes).unwrap_or_default();
+        // It names the link below among its own settings; 0 is none.
+        let underlay = of(&settings, VXLAN.0).map(|index| number(index, 0)).filter(|index| *index != 0);
+        link.lower = link.lower.or(underlay);
+        link.port = of(&settings, VXLAN.1).and_then(|port| Some(u16::from_be_bytes(port.try_into().ok()?)));
     }
-    Some(less)
 }
 
-/// The attributes that follow each other here. `None` if one of them does not fit.
-fn whole(bytes: &[u8]) -> Option<Vec<(u16, &[u8])>> {
-    let found = attributes(bytes);
-    let read: usize =
-        found.iter().map(|(_, value)| (ATTRIBUTE_HEADER + value.len()).next_multiple_of(4)).sum();
-    // What fills up the last one may be left out.
-    (read >= bytes.len()).then_some(found)
+fn forwards_ipv4(families: &[u8]) -> Option<bool> {
+    let ipv4 = attributes(of(&attributes(families), libc::AF_INET.try_into().ok()?)?);
+    let settings = of(&ipv4, INET_CONF).filter(|settings| settings.len() >= 4)?;
+    Some(number(settings, 0) != 0)
 }
 
-fn push(to: &mut Vec<u8>, kind: u16, value: &[u8]) -> Option<()> {
-    let length = u16::try_from(ATTRIBUTE_HEADER + value.len()).ok()?;
-    to.extend(length.to_ne_bytes());
-    to.extend(kind.to_ne_bytes());
-    to.extend(value);
-    to.resize(to.len().next_multiple_of(4), 0);
-    Some(())
+fn of<'a>(attributes: &[(u16, &'a [u8])], wanted: u16) -> Option<&'a [u8]> {
+    attributes.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value)
+}
+
+/// A text that ends with a zero.
+fn text(value: &[u8]) -> String {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    String::from_utf8_lossy(&value[..end]).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+    use rtnetlink::packet_core::NetlinkMessage;
     use rtnetlink::packet_route::RouteNetlinkMessage;
     use rtnetlink::packet_route::link::{
-        InfoBridge, InfoData, InfoKind, InfoVxlan, LinkAttribute, LinkInfo, LinkMessage,
+        AfSpecInet, AfSpecUnspec, InetDevConf, InfoBridge, InfoData, InfoKind, InfoVxlan, LinkAttribute,
+        LinkFlags, LinkInfo, LinkMessage,
     };
 
     use super::*;
 
-    fn bytes(attributes: Vec<LinkAttribute>) -> Vec<u8> {
+    /// As the kernel would send it.
+    fn sent(attributes: Vec<LinkAttribute>) -> Vec<u8> {
         let mut link = LinkMessage::default();
         link.header.index = 7;
+        link.header.flags = LinkFlags::Up;
         link.attributes = attributes;
         let mut message = NetlinkMessage::from(RouteNetlinkMessage::NewLink(link));
         message.finalize();
@@ -94,40 +98,66 @@ mod tests {
         bytes
     }
 
-    fn read(bytes: &[u8]) -> (u32, Vec<LinkAttribute>) {
-        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).unwrap();
-        let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) = message.payload else {
-            panic!("not a link: {message:?}");
+    fn of_kind(kind: InfoKind, data: InfoData) -> LinkAttribute {
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)])
+    }
+
+    #[test]
+    fn what_is_read_of_a_link() {
+        let mut conf = InetDevConf::default();
+        conf.forwarding = 1;
+        let message = sent(vec![
+            LinkAttribute::TxQueueLen(1000),
+            LinkAttribute::IfName("veth1".into()),
+            LinkAttribute::Address(vec![2, 0, 0, 0, 0, 9]),
+            LinkAttribute::Mtu(1450),
+            LinkAttribute::Controller(3),
+            LinkAttribute::Link(2),
+            LinkAttribute::LinkNetNsId(0),
+            of_kind(InfoKind::Bridge, InfoData::Bridge(vec![InfoBridge::HelloTime(200)])),
+            LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![AfSpecInet::DevConf(conf)])]),
+        ]);
+        let expected = Link {
+            index: 7,
+            name: "veth1".into(),
+            kind: Some("bridge".into()),
+            up: true,
+            carrier: false,
+            mtu: 1450,
+            controller: Some(3),
+            lower: Some(2),
+            port: None,
+            mac: vec![2, 0, 0, 0, 0, 9],
+            forwards_ipv4: Some(true),
+            peer_is_elsewhere: true,
+            addresses: Vec::new(),
         };
-        (link.header.index, link.attributes)
+        assert_eq!(read(&message), Some(expected));
+        assert_eq!(read(&sent(Vec::new())), Some(Link { index: 7, up: true, ..Link::default() }));
     }
 
     #[test]
-    fn what_is_read_stays_and_the_rest_goes() {
-        let (name, queue) = (LinkAttribute::IfName("veth1".into()), LinkAttribute::TxQueueLen(1000));
-        let (mtu, controller) = (LinkAttribute::Mtu(1450), LinkAttribute::Controller(3));
-        let all = bytes(vec![queue, name.clone(), LinkAttribute::Group(0), mtu.clone(), controller.clone()]);
-        assert_eq!(read(&spared(&all)), (7, vec![name, mtu, controller]));
+    fn a_vxlan_names_what_is_below_it_among_its_settings() {
+        let vxlan = |below| {
+            of_kind(InfoKind::Vxlan, InfoData::Vxlan(vec![InfoVxlan::Link(below), InfoVxlan::Port(8472)]))
+        };
+        for (attributes, lower) in [
+            (vec![vxlan(2)], Some(2)),
+            (vec![vxlan(0)], None),
+            (vec![vxlan(2), LinkAttribute::Link(5)], Some(5)),
+            (vec![LinkAttribute::Link(5), vxlan(2)], Some(5)),
+        ] {
+            let link = read(&sent(attributes)).unwrap();
+            assert_eq!((link.lower, link.port), (lower, Some(8472)));
+        }
     }
 
     #[test]
-    fn settings_stay_only_of_the_kind_whose_are_read() {
-        let of = |kind, data| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]);
-        let vxlan = of(InfoKind::Vxlan, InfoData::Vxlan(vec![InfoVxlan::Link(2), InfoVxlan::Port(8472)]));
-        assert_eq!(read(&spared(&bytes(vec![vxlan.clone()]))), (7, vec![vxlan]));
-        let bridge = of(InfoKind::Bridge, InfoData::Bridge(vec![InfoBridge::HelloTime(200)]));
-        let only_kind = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]);
-        assert_eq!(read(&spared(&bytes(vec![bridge]))), (7, vec![only_kind]));
-    }
-
-    #[test]
-    fn what_cannot_be_understood_stays_as_it_is() {
-        let mut cut = bytes(vec![LinkAttribute::IfName("veth1".into()), LinkAttribute::Mtu(1450)]);
-        cut.truncate(cut.len() - 2);
-        assert_eq!(spared(&cut), cut);
-        let mut other = bytes(vec![LinkAttribute::Group(0)]);
+    fn what_is_no_message_of_a_link_is_none() {
+        let mut other = sent(vec![LinkAttribute::Mtu(1450)]);
         other[4..6].copy_from_slice(&libc::RTM_NEWADDR.to_ne_bytes());
-        assert_eq!(spared(&other), other);
+        assert_eq!(read(&other), None);
+        assert_eq!(read(&sent(Vec::new())[..BEFORE - 1]), None);
     }
 
     proptest! {
@@ -136,7 +166,7 @@ mod tests {
             if let (true, Some(kind)) = (is_link, message.get_mut(4..6)) {
                 kind.copy_from_slice(&libc::RTM_NEWLINK.to_ne_bytes());
             }
-            let _ = spared(&message);
+            let _ = read(&message);
         }
     }
 }

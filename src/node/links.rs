@@ -4,11 +4,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnetwork::IpNetwork;
-use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{
-    InfoData, InfoVxlan, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
-};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use super::Node;
 pub use super::route_socket::LinkError;
@@ -35,6 +32,10 @@ pub struct Link {
     pub lower: Option<u32>,
     /// The UDP port of a vxlan.
     pub port: Option<u16>,
+    /// Its hardware address; empty where it has none.
+    pub mac: Vec<u8>,
+    /// Whether IPv4 packets that come in by it are forwarded. Unknown of one that has nothing to do with IPv4.
+    pub forwards_ipv4: Option<bool>,
     /// Whether the link that it belongs to, such as the other end of a veth, is in another network namespace.
     pub peer_is_elsewhere: bool,
     /// Its addresses, in the kernel's order.
@@ -75,7 +76,7 @@ impl Node {
         }
         let mut ports = question();
         ports.attributes.push(LinkAttribute::Controller(bridge));
-        let links = dump_links(&RouteSocket::open(None)?, ports)?;
+        let links = RouteSocket::open(None)?.links(ports)?;
         // Kernels before 4.6 do not filter.
         Ok(links.iter().filter(|link| link.controller == Some(bridge)).count())
     }
@@ -103,7 +104,7 @@ pub(super) fn by_index(socket: &RouteSocket, index: u32) -> Result<Option<Link>,
 
 /// The link of this index, without its addresses.
 pub(super) fn bare_by_index(socket: &RouteSocket, index: u32) -> Result<Option<Link>, LinkError> {
-    get_link(socket, of_index(index))
+    socket.link(of_index(index))
 }
 
 /// One for links, without their statistics: nobody here reads them.
@@ -119,13 +120,8 @@ fn of_index(index: u32) -> LinkMessage {
     asked
 }
 
-fn get_link(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
-    let answer = socket.get(RouteNetlinkMessage::GetLink(asked))?;
-    Ok(if let Some(RouteNetlinkMessage::NewLink(link)) = &answer { Some(read(link)) } else { None })
-}
-
 fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Link>, LinkError> {
-    let Some(mut link) = get_link(socket, asked)? else { return Ok(None) };
+    let Some(mut link) = socket.link(asked)? else { return Ok(None) };
     for (index, address) in addresses(socket, link.index)? {
         if index == link.index {
             link.addresses.push(address);
@@ -136,7 +132,7 @@ fn with_addresses(socket: &RouteSocket, asked: LinkMessage) -> Result<Option<Lin
 
 /// All links with their addresses.
 pub(crate) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
-    let mut found = dump_links(socket, question())?;
+    let mut found = socket.links(question())?;
     for (index, address) in addresses(socket, 0)? {
         if let Some(link) = found.iter_mut().find(|link| link.index == index) {
             link.addresses.push(address);
@@ -145,59 +141,12 @@ pub(crate) fn all(socket: &RouteSocket) -> Result<Vec<Link>, LinkError> {
     Ok(found)
 }
 
-fn dump_links(socket: &RouteSocket, asked: LinkMessage) -> Result<Vec<Link>, LinkError> {
-    Ok(socket.links(asked)?.iter().map(read).collect())
-}
-
 /// The addresses of the link of this index (0: of all), each with its link's index.
 fn addresses(socket: &RouteSocket, index: u32) -> Result<Vec<(u32, IpNetwork)>, LinkError> {
     let of_link = |address: &AddressMessage| {
         Some((address.header.index, network(&address.attributes, address.header.prefix_len)?))
     };
     Ok(socket.addresses(index)?.iter().filter_map(of_link).collect())
-}
-
-fn read(message: &LinkMessage) -> Link {
-    let mut link = Link {
-        index: message.header.index,
-        up: message.header.flags.contains(LinkFlags::Up),
-        carrier: message.header.flags.contains(LinkFlags::LowerUp),
-        ..Link::default()
-    };
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => name.clone_into(&mut link.name),
-            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::Controller(index) => link.controller = Some(*index),
-            LinkAttribute::Link(index) => link.lower = Some(*index),
-            LinkAttribute::LinkNetNsId(_) => link.peer_is_elsewhere = true,
-            LinkAttribute::LinkInfo(infos) => {
-                for info in infos {
-                    match info {
-                        LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
-                        LinkInfo::Data(InfoData::Vxlan(data)) => {
-                            link.lower = link.lower.or(underlay(data));
-                            link.port = data.iter().find_map(|setting| match setting {
-                                InfoVxlan::Port(port) => Some(*port),
-                                _ => None,
-                            });
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    link
-}
-
-/// The link below a vxlan, which names it among its own settings; 0 is none.
-fn underlay(data: &[InfoVxlan]) -> Option<u32> {
-    data.iter().find_map(|setting| match setting {
-        InfoVxlan::Link(index) => Some(*index).filter(|index| *index != 0),
-        _ => None,
-    })
 }
 
 /// The address with its prefix. `IFA_LOCAL` is the interface's own where both are given (rtnetlink(7)).

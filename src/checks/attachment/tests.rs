@@ -157,23 +157,24 @@ fn what_is_not_certain_is_not_told() {
 #[test]
 fn only_who_has_the_node_as_its_router_needs_forwarding() {
     let root = tempfile::tempdir().unwrap();
-    let set = |link: &str, value: &str| {
-        let folder = root.path().join("proc/sys/net/ipv4/conf").join(link);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("forwarding"), value).unwrap();
-    };
     let node = Node::at(root.path());
     let mut attached = facts().attached;
-    assert_eq!(forwarding_off(&node, &attached), [""; 0], "nothing can be read");
-    set("cni0", "0\n");
-    set("veth1", "0\n");
+    assert_eq!(forwarding_off(&node, &attached), [""; 0], "nothing is known");
+    attached.outside.iter_mut().for_each(|link| link.forwards_ipv4 = Some(false));
     assert_eq!(forwarding_off(&node, &attached), ["net.ipv4.conf.cni0.forwarding"]);
     attached.outside[1].addresses.clear();
     assert_eq!(forwarding_off(&node, &attached), [""; 0], "another machine is the gateway");
     attached.outside[0].controller = None;
     assert_eq!(forwarding_off(&node, &attached), ["net.ipv4.conf.veth1.forwarding"]);
-    set("veth1", "1\n");
-    attached.defaults.clear();
+    attached.defaults[0].is_ipv6 = true;
+    let folder = root.path().join("proc/sys/net/ipv6/conf/all");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (value, off) in [("0\n", &["net.ipv6.conf.all.forwarding"][..]), ("1\n", &[])] {
+        std::fs::write(folder.join("forwarding"), value).unwrap();
+        assert_eq!(forwarding_off(&node, &attached), off);
+    }
+    attached.outside[0].forwards_ipv4 = Some(true);
+    attached.defaults[0].is_ipv6 = false;
     assert_eq!(forwarding_off(&node, &attached), [""; 0]);
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
 
@@ -78,14 +77,8 @@ fn network(
         for address in link.addresses.iter().filter(|address| !is_link_local(address.ip())) {
             put(Kind::Address, format!("{address} on {}", link.name), String::new());
         }
-    }
-    for link in socket.links(LinkMessage::default())? {
-        let mac = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Address(bytes) => Some(bytes),
-            _ => None,
-        });
-        if let Some(mac) = mac {
-            put(Kind::Mac, name_of(link.header.index), hexadecimal(mac));
+        if !link.mac.is_empty() {
+            put(Kind::Mac, link.name.clone(), hexadecimal(&link.mac));
         }
     }
     for (family, name) in [(AddressFamily::Inet, "inet"), (AddressFamily::Inet6, "inet6")] {

@@ -20,7 +20,7 @@ use measure::{Call, Times, Way, finish, median};
 /// Calls of each way of the no-op plugin, of the bridge plugin, and rounds of many calls at once.
 const NOOP_CALLS: usize = 500;
 const BRIDGE_CALLS: usize = 200;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 45;
 const AT_ONCE: usize = 64;
 
 /// Calls that fail, and texts that are explained.
@@ -128,7 +128,8 @@ impl Bench {
     }
 
     /// Many calls at the same time: what counts is when the last one has ended. Each is waited for by a thread of its own, as by a
-    /// runtime: one after the other they would be taken from the kernel long after their end, which costs it less.
+    /// runtime: one after the other they would be taken from the kernel long after their end, which costs it less. The ways
+    /// begin in turn: each leaves the kernel some work for later.
     fn at_once(&self) {
         let mut ways = self.ways("bridge");
         ways.truncate(3);
@@ -137,8 +138,9 @@ impl Bench {
             .map(|name| (name.clone(), world::pod(&name)))
             .collect();
         let (mut adds, mut dels) = (Times::of(&ways), Times::of(&ways));
-        for _ in 0..ROUNDS {
-            for (index, way) in ways.iter().enumerate() {
+        for round in 0..ROUNDS {
+            for index in (0..ways.len()).map(|turn| (round + turn) % ways.len()) {
+                let way = &ways[index];
                 let config = bridge_entry(way.wrapped);
                 for (verb, times) in [("ADD", &mut adds), ("DEL", &mut dels)] {
                     let started = Instant::now();
@@ -152,10 +154,10 @@ impl Bench {
                 }
             }
         }
-        println!("{AT_ONCE} calls of bridge + host-local at once, median of {ROUNDS} rounds");
+        println!("{AT_ONCE} calls of bridge + host-local at once, medians of {ROUNDS} rounds");
         println!("  {:<26} {:>10} {:>12} {:>10} {:>12}", "", "ADD ms", "of direct", "DEL ms", "of direct");
         for (index, way) in ways.iter().enumerate() {
-            let share = |times: &Times| format!("{:.1} %", 100.0 * times.median(0) / times.median(index));
+            let share = |times: &Times| format!("{:.1} %", times.share(index, 0));
             println!(
                 "  {:<26} {:>10.1} {:>12} {:>10.1} {:>12}",
                 way.name,
@@ -165,8 +167,8 @@ impl Bench {
                 share(&dels)
             );
         }
-        let of_bare = |times: &Times| 100.0 * times.median(1) / times.median(2);
-        println!("  cniscope of the bare wrapper: ADD {:.1} %, DEL {:.1} %", of_bare(&adds), of_bare(&dels));
+        let (add, del) = (adds.share(2, 1), dels.share(2, 1));
+        println!("  cniscope of the bare wrapper: ADD {add:.1} %, DEL {del:.1} %");
         println!();
     }
 

@@ -46,10 +46,10 @@ pub(super) fn read(message: &[u8]) -> Option<Link> {
 
 /// What kind of link it is, and the settings of a vxlan.
 fn info(value: &[u8], link: &mut Link) {
-    let attributes = attributes(value);
-    link.kind = of(&attributes, IFLA_INFO_KIND).map(text);
+    let info = attributes(value);
+    link.kind = of(&info, IFLA_INFO_KIND).map(text);
     if link.kind.as_deref() == Some("vxlan") {
-        let settings = of(&attributes, IFLA_INFO_DATA).map(super::netlink::attributes).unwrap_or_default();
+        let settings = of(&info, IFLA_INFO_DATA).map(attributes).unwrap_or_default();
         // It names the link below among its own settings; 0 is none.
         let underlay = of(&settings, VXLAN.0).map(|index| number(index, 0)).filter(|index| *index != 0);
         link.lower = link.lower.or(underlay);

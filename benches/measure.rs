@@ -114,6 +114,7 @@ impl Times {
     pub fn added(&self, way: usize) -> f64 {
         median(self.0[way].iter().zip(&self.0[0]).map(|(took, direct)| took - direct).collect())
     }
+
     /// The median of how much of the speed of the way `of` a way had in the same round, in percent.
     pub fn share(&self, way: usize, of: usize) -> f64 {
         100.0 * median(self.0[of].iter().zip(&self.0[way]).map(|(other, took)| other / took).collect())

@@ -3,7 +3,7 @@
 //! The messages are rtnetlink's. Its connections are not used: a runtime, tasks and channels for a handful of questions cost
 //! a call more than the answers do.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -74,7 +74,6 @@ const MOST: usize = 100_000;
 pub(crate) struct RouteSocket {
     socket: Socket,
     asked: Cell<u32>,
-    buffer: RefCell<Vec<u8>>,
 }
 
 impl RouteSocket {
@@ -90,8 +89,7 @@ impl RouteSocket {
         }?;
         // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the callers do.
         let _ = socket.set_netlink_get_strict_chk(true);
-        let buffer = RefCell::new(Vec::with_capacity(BUFFER));
-        Ok(RouteSocket { socket, asked: Cell::new(0), buffer })
+        Ok(RouteSocket { socket, asked: Cell::new(0) })
     }
 
     /// The one message that answers. `None` if there is no such thing.
@@ -178,10 +176,10 @@ impl RouteSocket {
         message.serialize(&mut bytes);
         self.socket.send(&bytes, 0)?;
         let mut answers = Vec::new();
-        let mut buffer = self.buffer.borrow_mut();
+        let mut buffer = Vec::with_capacity(BUFFER);
         loop {
             buffer.clear();
-            self.socket.recv(&mut *buffer, 0)?;
+            self.socket.recv(&mut buffer, 0)?;
             if take(&buffer, number, &read, &mut answers)? {
                 return Ok(answers);
             }

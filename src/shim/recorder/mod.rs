@@ -329,8 +329,6 @@ impl Recorder<'_> {
         end.changed = changed;
         end.repeated = repeated;
         self.journal.append(&end, ready, &self.identity.id);
-        // This process ends now: its memory is given back whole, not piece by piece.
-        std::mem::forget(end);
     }
 }
 

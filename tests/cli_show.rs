@@ -16,7 +16,8 @@ fn two_calls() -> (Place, Value, Value) {
     (place, bad, good)
 }
 
-/// What is shown, with what differs from call to call replaced by its name.
+/// What is shown, with what differs from call to call replaced by its name: a value together with the word before it,
+/// since two may be the same (a plugin that was written in the millisecond of its call).
 fn masked(place: &Place, ran: &Ran, end: &Value) -> String {
     let text = |field: &str| end[field].as_str().unwrap();
     let shown_time = |time: &str| format!("{} {} +00:00", &time[..10], &time[11..23]);
@@ -24,8 +25,8 @@ fn masked(place: &Place, ran: &Ran, end: &Value) -> String {
     let shown = place
         .steady(&ran.text())
         .replace(text("id"), "ID")
-        .replace(&shown_time(text("time")), "TIME")
-        .replace(&shown_time(text("plugin_mtime")), "MTIME")
+        .replace(&format!("time       {}", shown_time(text("time"))), "time       TIME")
+        .replace(&format!("changed {}", shown_time(text("plugin_mtime"))), "changed MTIME")
         .replace(&caller, "CALLER")
         .replace(&caller.replace(" (", ", ").replace(')', ""), "CALLER")
         .replace(&format!("node       {}", text("node")), "node       NODE")

@@ -64,6 +64,8 @@ pub(super) fn flat(text: &str, between_lines: &str) -> String {
         if !flat.is_empty() {
             flat.push_str(between_lines);
         }
+        // As a mail or a page quotes it.
+        let line = line.strip_prefix("> ").unwrap_or(line);
         // What a broken line goes on with stands at its start; an indent is the page's.
         flat.push_str(if between_lines.is_empty() { line.trim_start() } else { line.trim() });
     }

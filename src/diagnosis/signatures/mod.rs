@@ -130,7 +130,7 @@ impl Signature {
     /// Where the text ends, or begins, in the middle of a signature of one part.
     fn fit_cut(&self, text: &str) -> Option<Span> {
         let [(part, _)] = self.lower.as_slice() else { return None };
-        if self.rank < Rank::Exact || part.len() <= CUT || text.len() <= CUT {
+        if self.rank < Rank::Word || part.len() <= CUT || text.len() <= CUT {
             return None;
         }
         let least = CUT.max(part.len() * 2 / 3);

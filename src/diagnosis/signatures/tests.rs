@@ -152,7 +152,11 @@ fn a_message_that_is_cut_inside_a_word_is_still_found() {
     );
     // Whole words may be those of another message.
     assert_eq!(fitted(Rank::Exact, whole, "x: failed to find a unique"), None);
-    assert_eq!(fitted(Rank::Word, whole, "x: failed to find a unique ve"), None);
+    assert_eq!(fitted(Rank::Weak, whole, "x: failed to find a unique ve"), None);
+    assert_eq!(
+        fitted(Rank::Word, "no space left on device", "x: no space left on dev"),
+        Some("no space left on dev")
+    );
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub fn told(text: &str) -> Vec<Told> {
     told.extend(program_missing(text));
     told.extend(link_exists(text));
     told.extend(ipv6_denied(text));
+    told.extend(limit_exceeded(text));
     told
 }
 
@@ -134,6 +135,18 @@ fn link_exists(text: &str) -> Option<Told> {
         rank: Rank::Word,
         span: Span { start, end: end + EXISTS.len() },
     })
+}
+
+/// How the clouds' codes for "no more of these" end: `EniPerInstanceLimitExceeded`, `InvalidInterface.IpAddressLimitExceeded`.
+const LIMIT_EXCEEDED: &[&str] = &["limitexceeded", "quotaexceeded"];
+
+/// A cloud's code that ends so.
+fn limit_exceeded(text: &str) -> Option<Told> {
+    let end = LIMIT_EXCEEDED.iter().filter_map(|words| Some(text.rfind(words)? + words.len())).max()?;
+    let is_of_code = |character: char| character.is_ascii_alphanumeric() || character == '.';
+    let start = text[..end].rfind(|character| !is_of_code(character)).map_or(0, |at| at + 1);
+    let is_whole = !text[end..].starts_with(|next: char| next.is_ascii_alphanumeric());
+    is_whole.then_some(Told { cause: Cause::CloudApiFailed, rank: Rank::Decisive, span: Span { start, end } })
 }
 
 /// An IPv6 address that the kernel denies: IPv6 is off on the node, or in the namespace.

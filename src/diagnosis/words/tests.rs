@@ -152,3 +152,16 @@ fn an_ipv6_address_that_is_denied_is_the_sysctls_doing() {
         assert_eq!(causes(text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_clouds_code_for_a_limit_is_the_clouds_doing() {
+    for (text, expected) in [
+        ("ErrorCode: EniPerInstanceLimitExceeded", vec![Cause::CloudApiFailed]),
+        ("InvalidInterface.IpAddressLimitExceeded: Address count 7", vec![Cause::CloudApiFailed]),
+        ("googleapi: Error 403: quotaExceeded", vec![Cause::CloudApiFailed]),
+        ("the limit is exceeded", vec![]),
+        ("limitExceededBy: 5", vec![]),
+    ] {
+        assert_eq!(causes(text), expected, "{text}");
+    }
+}

@@ -207,3 +207,15 @@ fn a_signal_is_recorded_as_one() {
     let fields = ["outcome", "cause", "exit_status", "signal"].map(|name| end[name].clone());
     assert_eq!(fields, [json!("crashed"), json!("plugin-crashed"), json!(null), json!(9)]);
 }
+
+#[test]
+fn of_a_long_stderr_the_end_is_kept_since_it_tells_why() {
+    let place = Place::new();
+    place.plugin("loud", "head -c 200000 /dev/zero | tr '\\0' e >&2; echo 'the last words' >&2; exit 1");
+    place.wrapped("ADD", "loud").run();
+    let end = place.end();
+    let stderr = end["stderr"].as_str().unwrap();
+    assert!(stderr.starts_with("<134479 bytes cut> …eee"), "{}", &stderr[..60]);
+    assert!(stderr.ends_with("ethe last words\n"), "{}", &stderr[stderr.len() - 60..]);
+    assert_eq!(stderr.trim_start_matches(|first| first != '…').len(), "…".len() + (64 << 10));
+}

@@ -90,6 +90,15 @@ pub(super) struct Report {
     pub(super) happened: Option<Happened>,
 }
 
+fn start_of(stdout: &[u8]) -> &[u8] {
+    &stdout[..stdout.len().min(MAX_STDOUT)]
+}
+
+/// What a program says last is why it ended.
+fn end_of(stderr: &[u8]) -> &[u8] {
+    &stderr[stderr.len().saturating_sub(MAX_STDERR)..]
+}
+
 /// The delegate's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ProcessReport {
@@ -105,14 +114,14 @@ pub(super) struct ProcessReport {
 impl Report {
     /// Of a call that was `started` then.
     pub(super) fn of(started: Instant, judged: &Judged, ended: Option<&Ended>) -> Report {
-        let text = |capture: Option<&Capture>, most: usize| {
+        let text = |capture: Option<&Capture>, kept: fn(&[u8]) -> &[u8]| {
             let Some(capture) = capture else { return (String::new(), 0) };
             let bytes = capture.bytes();
-            let kept = &bytes[..bytes.len().min(most)];
+            let kept = kept(bytes);
             (String::from_utf8_lossy(kept).into_owned(), capture.lost() + (bytes.len() - kept.len()) as u64)
         };
-        let (stdout, stdout_cut) = text(ended.map(|ended| &ended.stdout), MAX_STDOUT);
-        let (stderr, stderr_cut) = text(ended.map(|ended| &ended.stderr), MAX_STDERR);
+        let (stdout, stdout_cut) = text(ended.map(|ended| &ended.stdout), start_of);
+        let (stderr, stderr_cut) = text(ended.map(|ended| &ended.stderr), end_of);
         let failure = judged.failure.as_ref();
         Report {
             outcome: judged.outcome,

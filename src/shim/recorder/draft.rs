@@ -154,7 +154,7 @@ pub(super) fn end<'a>(
         returned: answered.returned.clone(),
         diagnosis: None,
         result: if is_result { result } else { Value::Null },
-        stderr: noted(&report.stderr, report.cut.1),
+        stderr: noted_end(&report.stderr, report.cut.1),
         stdout_raw: (!is_json && !report.stdout.is_empty()).then(|| noted(&report.stdout, report.cut.0)),
         checks: Vec::new(),
         changed: None,
@@ -192,6 +192,11 @@ pub(super) fn parsed(document: &[u8]) -> Value {
 
 fn noted(text: &str, cut: u64) -> String {
     if cut == 0 { text.to_owned() } else { format!("{text}… <{cut} bytes cut>") }
+}
+
+/// The end of a text of which `cut` bytes stood before it.
+fn noted_end(text: &str, cut: u64) -> String {
+    if cut == 0 { text.to_owned() } else { format!("<{cut} bytes cut> …{text}") }
 }
 
 fn lossy(text: &OsStr) -> String {

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -52,11 +53,12 @@ pub(super) fn gather(
         return before;
     }
     let limit = settings.evidence;
+    let run = Arc::new(Run { slot: Mutex::new(None) });
     let findings = checks::run_all(&wanted, limit, |check| {
-        let (node, subject) = (node.clone(), subject.clone());
+        let (node, subject, run) = (node.clone(), subject.clone(), Arc::clone(&run));
         move || {
             if check.of_the_node {
-                shared(check, &node, &subject, limit)
+                shared(check, &node, &subject, limit, &run)
             } else {
                 checks::run(check, &node, &subject, Depth::Full)
             }
@@ -79,7 +81,7 @@ fn merged(before: Vec<Finding>, after: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// A finding that another call may have made some seconds ago, or is making.
-fn shared(check: &Check, node: &Node, subject: &Subject, limit: Duration) -> Finding {
+fn shared(check: &Check, node: &Node, subject: &Subject, limit: Duration, run: &Run) -> Finding {
     let folder = Path::new(CACHE);
     let cached = folder.join(key(check, subject));
     let until = Instant::now() + limit / 2;
@@ -87,20 +89,32 @@ fn shared(check: &Check, node: &Node, subject: &Subject, limit: Duration) -> Fin
         if let Some(finding) = read(&cached) {
             return finding;
         }
-        match slot(folder) {
-            Slot::Free(_held) => {
-                let finding = checks::run(check, node, subject, Depth::Full);
-                write(&cached, &finding);
-                return finding;
-            }
-            Slot::Unavailable => return checks::run(check, node, subject, Depth::Full),
-            Slot::Taken if Instant::now() >= until => {
-                let mut finding = Finding::skipped("two other calls are looking already");
-                check.name.clone_into(&mut finding.check);
-                return finding;
-            }
-            Slot::Taken => std::thread::sleep(STEP),
+        if run.may_look(folder) {
+            let finding = checks::run(check, node, subject, Depth::Full);
+            write(&cached, &finding);
+            return finding;
         }
+        if Instant::now() >= until {
+            let mut finding = Finding::skipped("two other calls are looking already");
+            check.name.clone_into(&mut finding.check);
+            return finding;
+        }
+        std::thread::sleep(STEP);
+    }
+}
+
+/// The checks of one call: they look together, in one slot, until the last of them has ended.
+struct Run {
+    slot: Mutex<Option<Slot>>,
+}
+
+impl Run {
+    fn may_look(&self, folder: &Path) -> bool {
+        let mut held = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = slot(folder);
+        }
+        held.is_some()
     }
 }
 
@@ -131,22 +145,24 @@ fn key(check: &Check, subject: &Subject) -> String {
 }
 
 enum Slot {
-    Free(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
-    Taken,
+    Held(#[allow(dead_code, reason = "held until it is dropped")] Flock<File>),
     /// There is no place for slots: whoever looks, looks.
     Unavailable,
 }
 
-fn slot(folder: &Path) -> Slot {
+/// A slot, if one is free.
+fn slot(folder: &Path) -> Option<Slot> {
     make(folder);
     for number in 0..SLOTS {
         let path = folder.join(format!("slot.{number}"));
-        let Ok(file) = options().create(true).truncate(false).open(path) else { return Slot::Unavailable };
+        let Ok(file) = options().create(true).truncate(false).open(path) else {
+            return Some(Slot::Unavailable);
+        };
         if let Ok(held) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            return Slot::Free(held);
+            return Some(Slot::Held(held));
         }
     }
-    Slot::Taken
+    None
 }
 
 fn make(folder: &Path) {
@@ -224,10 +240,18 @@ mod tests {
     fn two_look_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (slot(folder.path()), slot(folder.path()));
-        assert!(matches!((&first, &second), (Slot::Free(_), Slot::Free(_))));
-        assert!(matches!(slot(folder.path()), Slot::Taken));
+        assert!(matches!((&first, &second), (Some(Slot::Held(_)), Some(Slot::Held(_)))));
+        assert!(slot(folder.path()).is_none());
         drop(first);
-        assert!(matches!(slot(folder.path()), Slot::Free(_)));
-        assert!(matches!(slot(Path::new("/proc/none")), Slot::Unavailable));
+        assert!(matches!(slot(folder.path()), Some(Slot::Held(_))));
+        assert!(matches!(slot(Path::new("/proc/none")), Some(Slot::Unavailable)));
+    }
+
+    #[test]
+    fn the_checks_of_one_call_look_in_one_slot() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = [(); 3].map(|()| Run { slot: Mutex::new(None) });
+        let may_look = runs.each_ref().map(|run| [(); 3].map(|()| run.may_look(folder.path())));
+        assert_eq!(may_look, [[true; 3], [true; 3], [false; 3]]);
     }
 }

@@ -31,20 +31,30 @@ struct Facts {
 /// Looks at the table.
 #[must_use]
 pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
-    let number = |name: &str| {
-        let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
-        node.read_text(Path::new(&path)).ok()?.parse::<u64>().ok()
+    let table = match number(node, "count").and_then(|count| Ok(count.zip(number(node, "max")?))) {
+        Ok(table) => table,
+        Err(why) => return Finding::skipped(why),
     };
     let statistics = node.read_text(Path::new("/proc/net/stat/nf_conntrack")).ok();
     let is_file = |folder: &str| {
         node.metadata(&Path::new(folder).join("conntrack")).is_ok_and(|metadata| metadata.is_file())
     };
     judge(&Facts {
-        table: number("count").zip(number("max")),
+        table,
         dropped: statistics.and_then(|statistics| dropped(&statistics)),
         has_tool: FOLDERS.iter().any(|folder| is_file(folder)),
         wants_tool: node.has_kubelet(),
     })
+}
+
+/// A number of the table; `None` where there is no table.
+fn number(node: &Node, name: &str) -> Result<Option<u64>, String> {
+    let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
+    match node.read_text(Path::new(&path)) {
+        Ok(text) => text.parse().map(Some).map_err(|_| format!("{path}: expected a number")),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The sum of `drop` over the processors: a line of names, then a line of hexadecimal numbers for each.
@@ -146,17 +156,29 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_read_below_the_root_and_nonsense_is_no_table() {
+    fn the_table_is_read_below_the_root_and_what_cannot_be_read_is_not_judged() {
         let write = |content: Vec<u8>| looked(move |file| std::fs::write(file, content).unwrap());
         assert_eq!(
             write(b"100\n".to_vec()),
             (Status::Fail, "100 of 100 connections are tracked: the kernel drops new ones".to_owned())
         );
         let none = (Status::Ok, "the kernel tracks no connections here".to_owned());
-        assert_eq!(write(vec![b'9'; 100]), none);
-        assert_eq!(write(vec![0xff; 2 << 20]), none);
-        assert_eq!(looked(|file| std::fs::create_dir(file).unwrap()), none);
-        assert_eq!(looked(|file| nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap()), none);
-        assert_eq!(looked(|file| std::os::unix::fs::symlink("nf_conntrack_count", file).unwrap()), none);
+        assert_eq!(looked(|_| {}), none);
+        let path = "/proc/sys/net/netfilter/nf_conntrack_count";
+        let skipped = |why: &str| (Status::Skipped, format!("{path}: {why}"));
+        assert_eq!(write(vec![b'9'; 100]), skipped("expected a number"));
+        assert_eq!(write(vec![0xff; 2 << 20]), skipped("is larger than 1048576 bytes"));
+        assert_eq!(
+            looked(|file| std::fs::create_dir(file).unwrap()),
+            skipped("is a folder, expected a regular file")
+        );
+        assert_eq!(
+            looked(|file| nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap()),
+            skipped("is a FIFO, expected a regular file")
+        );
+        assert_eq!(
+            looked(|file| std::os::unix::fs::symlink("nf_conntrack_count", file).unwrap()),
+            skipped("too many symbolic links encountered")
+        );
     }
 }

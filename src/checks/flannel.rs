@@ -20,7 +20,7 @@ use crate::node::links::Link;
 
 /// The device that flannel makes unless it is told another VNI.
 const DEVICE: &str = "flannel.1";
-const SUBNET_ENV: &str = "/run/flannel/subnet.env";
+pub(super) const SUBNET_ENV: &str = "/run/flannel/subnet.env";
 /// What vxlan takes of a packet over IPv4: Ethernet, IP, UDP and its own header.
 pub(super) const VXLAN_OVERHEAD: u32 = 50;
 /// Over IPv6 the outer header is 20 bytes longer.

@@ -7,6 +7,8 @@ mod asked;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use ipnetwork::IpNetwork;
 
 use asked::Asked;
@@ -36,6 +38,8 @@ struct Facts {
     dropped: Vec<(u16, Vec<String>)>,
     /// What other nodes answer, or why they could not be asked; `None` where nobody was to be.
     asked: Option<Result<Asked, String>>,
+    /// What could not be read of all this.
+    unseen: Vec<String>,
 }
 
 /// Whether the Pods may be behind an overlay: those of flannel, and whatever the node has.
@@ -57,12 +61,22 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     };
     let mut facts = Facts { flannel: flannel::subnet_env(node), links, ..Facts::default() };
     let flannels = facts.devices().find(|device| is_flannels(device) && device.port.is_some());
-    facts.peers = flannels.and_then(|device| node.peers_behind(device.index).ok());
+    match flannels.map(|device| node.peers_behind(device.index)).transpose() {
+        Ok(peers) => facts.peers = peers,
+        Err(error) => facts.unseen.push(error.to_string()),
+    }
+    if facts.flannel.is_none() && node.metadata(Path::new(flannel::SUBNET_ENV)).is_ok() {
+        facts.unseen.push(format!("{} is not whole", flannel::SUBNET_ENV));
+    }
     let mut ports: Vec<u16> = facts.devices().filter_map(|device| device.port).collect();
     ports.sort_unstable();
     ports.dedup();
-    let drops = |port| node.chains_that_drop(port).map(|chains| (port, chains));
-    facts.dropped = ports.into_iter().filter_map(drops).collect();
+    for port in ports {
+        match node.chains_that_drop(port) {
+            Some(chains) => facts.dropped.push((port, chains)),
+            None => facts.unseen.push(format!("the rules of nf_tables for UDP port {port} cannot be read")),
+        }
+    }
     if !subject.peers.is_empty() {
         facts.asked = Some(asked::ask(node, &facts, &subject.peers));
     }
@@ -81,7 +95,12 @@ fn is_flannels(link: &Link) -> bool {
 }
 
 fn judge(facts: &Facts) -> Finding {
-    let seen = judge_seen(facts);
+    let seen = match judge_seen(facts) {
+        seen if seen.status == Status::Ok && !facts.unseen.is_empty() => {
+            Finding::skipped(format!("{}, but {}", seen.summary, facts.unseen.join(", ")))
+        }
+        seen => seen,
+    };
     match &facts.asked {
         None => seen,
         Some(Ok(asked)) => asked::judge(asked, seen),

@@ -38,6 +38,7 @@ fn facts() -> Facts {
         }),
         dropped: vec![(8472, Vec::new())],
         asked: None,
+        unseen: Vec::new(),
     }
 }
 
@@ -123,4 +124,18 @@ fn it_fits_the_node_and_good_calls_of_flannel() {
     assert!(!fits(&Subject { verb: Verb::Del, ..call("flannel") }));
     let node = Subject { origin: Origin::Node { conf_dir: "/etc/cni/net.d".into() }, ..Subject::default() };
     assert!(fits(&node));
+}
+
+#[test]
+fn where_something_could_not_be_read_nothing_is_said_to_be_well() {
+    let finding = after(|facts| facts.unseen.push("the rules cannot be read".into()));
+    assert_eq!(
+        (finding.status, finding.summary.as_str()),
+        (Status::Skipped, "flannel.1 is up, with 2 other nodes behind it, but the rules cannot be read")
+    );
+    let finding = after(|facts| {
+        facts.unseen.push("the rules cannot be read".into());
+        facts.links[2].up = false;
+    });
+    assert_eq!((finding.status, finding.cause), (Status::Fail, Some(Cause::InterfaceMissing)));
 }

@@ -158,7 +158,7 @@ fn of_services(facts: &Facts) -> Option<Finding> {
         Some(
             Finding::warn("a subnet in which this node has an address overlaps the cluster's Services")
                 .with("overlaps", json!({"link": link.name, "address": address.to_string()}))
-                .fix(format!("give the node's network ({}) or the Services (--service-cluster-ip-range) another subnet", link.name)),
+                .fix("give the node's network or the Services (--service-cluster-ip-range) another subnet"),
         )
     };
     of_pods.or_else(of_node).map(|finding| finding.explains(Cause::ApiserverUnreachable))

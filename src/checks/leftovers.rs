@@ -100,6 +100,7 @@ fn veths(links: &[Link]) -> Vec<String> {
     let is_made_up = |name: &str| {
         let digits = name.strip_prefix("veth").filter(|digits| digits.len() == 8);
         let digits = digits.or(name.strip_prefix("cali").filter(|digits| digits.len() == 11));
+        let digits = digits.or(name.strip_prefix("lxc").filter(|digits| digits.len() == 12));
         digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     let is_left = |link: &&Link| {
@@ -292,12 +293,14 @@ mod tests {
             veth("veth0a1b2c3d", false),
             veth("veth0a1b2c3e", true),
             veth("cali0a1b2c3d4e5", false),
+            veth("lxc0a1b2c3d4e5f", false),
+            veth("lxc_health", false),
             veth("cilium_host", false),
             veth("veth-mine", false),
             Link { kind: None, ..veth("veth0a1b2c3f", false) },
             Link { controller: Some(3), ..veth("veth0a1b2c30", false) },
         ];
-        assert_eq!(veths(&links), ["veth0a1b2c3d", "cali0a1b2c3d4e5"]);
+        assert_eq!(veths(&links), ["veth0a1b2c3d", "cali0a1b2c3d4e5", "lxc0a1b2c3d4e5f"]);
     }
 
     #[test]

@@ -194,6 +194,8 @@ impl Failure {
             |finding: &Finding| finding.status == Status::Fail && finding.cause == Some(diagnosis.cause);
         if diagnosis.cause != told || findings.iter().any(is_confirmed) {
             self.confidence = "high";
+        } else if diagnosis.evidence.iter().any(|one| one.starts_with(reason::AGAINST)) {
+            self.confidence = "low";
         }
         let is_unknown = diagnosis.cause == Cause::Unknown;
         self.what = if is_unknown { diagnosis.title.clone() } else { diagnosis.summary };

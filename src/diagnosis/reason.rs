@@ -1,9 +1,10 @@
 //! The reasoning: what happened, and what the checks found, to one cause.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Diagnosis;
-use super::catalogue::Cause;
+use super::catalogue::{Cause, DESTRUCTIVE};
 use super::finding::{Finding, Status};
 use super::own::Own;
 use super::reading;
@@ -50,6 +51,18 @@ pub enum Happened {
     },
 }
 
+impl Happened {
+    /// What the delegate, or cniscope in its place, said.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        match self {
+            Happened::Error { text } | Happened::NotStarted { text, .. } => text,
+            Happened::Crashed { printed, .. } | Happened::Interrupted { printed, .. } => printed,
+            Happened::Deadline { .. } | Happened::Denied { .. } => "",
+        }
+    }
+}
+
 /// A cause that looks like another one until the node is looked at.
 struct Deeper {
     /// What the text says.
@@ -62,9 +75,14 @@ struct Deeper {
 
 const DEEPER: &[Deeper] = &[
     Deeper { told: Cause::PluginCrashed, words: &[], found: Cause::PluginNotExecutable },
-    // Without its subnet, a flannel node has no pool, and its bridge an address of no network.
+    // Without its subnet, a flannel node has no pool, and its bridge an address of no network. A pool that is full of addresses
+    // of dead sandboxes is full whatever flannel does.
     Deeper { told: Cause::IpamExhausted, words: &[], found: Cause::SubnetEnvMissing },
     Deeper { told: Cause::BridgeAddressConflict, words: &[], found: Cause::SubnetEnvMissing },
+    // Who asks somebody that is not there waits until a deadline.
+    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::AgentUnreachable },
+    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::ApiserverUnreachable },
+    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::IpamBackendUnavailable },
     // The kernel says so of an IPv6 address where IPv6 is off.
     Deeper { told: Cause::PermissionDenied, words: &["address", "ip addr"], found: Cause::SysctlFailed },
 ];
@@ -76,6 +94,19 @@ const ONLY_WITH: &[(Cause, &[&str])] = &[
     // The token, and no role.
     (Cause::ApiserverDenied, &["unauthorized", "credentials", "expired"]),
 ];
+
+/// The check that measures just what a text says: where it finds nothing wrong, that speaks against the text. It was true when the
+/// plugin said so, and the plugin may have looked elsewhere: so it stays the cause, and whoever reads it knows of the doubt.
+const MEASURED_BY: &[(Cause, &str)] = &[
+    (Cause::IpamExhausted, "ipam-pool"),
+    (Cause::NetnsGone, "netns"),
+    (Cause::DiskFull, "disk"),
+    (Cause::PluginNotFound, "plugin-binary"),
+    (Cause::ApiserverUnreachable, "apiserver"),
+    (Cause::ConntrackFailed, "conntrack"),
+];
+/// How evidence begins that speaks against the cause.
+pub const AGAINST: &str = "against it: ";
 
 /// The checks that are worth running after this: those that can confirm what the text says, or all (`None`) where it
 /// says nothing.
@@ -92,7 +123,7 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
     let found = |status, cause| {
         findings.iter().find(|finding| finding.status == status && finding.cause == Some(cause))
     };
-    let text = text_of(happened);
+    let text = happened.said().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let deeper = || {
         let rows = DEEPER.iter().filter(|row| row.told == told.cause);
@@ -106,12 +137,20 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
         let words = ONLY_WITH.iter().find(|(cause, _)| *cause == told.cause).map(|(_, words)| *words);
         found(Status::Warn, told.cause).filter(|_| words.is_none_or(has))
     };
-    let decisive = found(Status::Fail, told.cause).or_else(deeper).or_else(warned);
+    let confirmed = found(Status::Fail, told.cause);
+    // Somebody has used up the last subnet that flannel had: that there is none any more goes deeper.
+    let lost = || deeper().filter(|finding| finding.cause == Some(Cause::SubnetEnvMissing));
+    let decisive = match confirmed {
+        Some(full) if told.cause == Cause::IpamExhausted && !has_leaks(full) => lost().or(confirmed),
+        Some(_) => confirmed,
+        None => deeper().or_else(warned),
+    };
     let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
     if let Some(finding) = decisive {
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
         evidence.push(format!("check {}: {}{moved}", finding.check, finding.summary));
     }
+    evidence.extend(against(cause, findings));
     let looked_at = cause.entry().checks;
     let others = findings.iter().filter(|finding| {
         matches!(finding.status, Status::Warn | Status::Fail)
@@ -127,6 +166,7 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
             fix.push(of_cause);
         }
     }
+    fix.sort_by_key(|fix| fix.starts_with(DESTRUCTIVE));
     let title = own.and_then(|own| own.title.clone()).unwrap_or_else(|| cause.entry().title.to_owned());
     Diagnosis {
         cause,
@@ -141,13 +181,16 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
     }
 }
 
-/// What the delegate said, in lower case.
-fn text_of(happened: &Happened) -> String {
-    match happened {
-        Happened::Error { text } | Happened::NotStarted { text, .. } => text.to_lowercase(),
-        Happened::Crashed { printed, .. } | Happened::Interrupted { printed, .. } => printed.to_lowercase(),
-        Happened::Deadline { .. } | Happened::Denied { .. } => String::new(),
-    }
+/// Whether a finding of `ipam-pool` names addresses of sandboxes that are gone.
+fn has_leaks(finding: &Finding) -> bool {
+    finding.evidence.get("leaked").and_then(Value::as_array).is_some_and(|leaked| !leaked.is_empty())
+}
+
+/// What the check says that measures the cause, where it finds nothing wrong.
+fn against(cause: Cause, findings: &[Finding]) -> Option<String> {
+    let (_, check) = MEASURED_BY.iter().find(|(measured, _)| *measured == cause)?;
+    let finding = findings.iter().find(|finding| finding.check == *check && finding.status == Status::Ok)?;
+    Some(format!("{AGAINST}check {}: {}", finding.check, finding.summary))
 }
 
 /// What the texts and the way it ended tell, before the node is looked at.
@@ -264,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn what_speaks_against_a_text_is_told() {
+        let free = finding("ipam-pool", Finding::ok("1 of 5 addresses used"));
+        let diagnosis = diagnose(&error(FULL), &[free], &[]);
+        assert_eq!(diagnosis.cause, Cause::IpamExhausted);
+        assert_eq!(diagnosis.evidence[1], "against it: check ipam-pool: 1 of 5 addresses used");
+        let other = finding("bridge", Finding::ok("br0 is a bridge"));
+        assert_eq!(diagnose(&error(FULL), &[other], &[]).evidence.len(), 1);
+    }
+
+    #[test]
     fn a_text_stands_alone_where_no_check_could_look() {
         let diagnosis = diagnose(&error(FULL), &[finding("ipam-pool", Finding::skipped("unreadable"))], &[]);
         assert_eq!(
@@ -307,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_is_flannels_lost_subnet_unless_the_pool_is_really_full() {
+    fn a_full_pool_is_flannels_lost_subnet_unless_the_pool_is_full_of_dead_sandboxes() {
         let lost = finding("flannel", Finding::fail(Cause::SubnetEnvMissing, "subnet.env is missing"));
         let diagnosis = diagnose(
             &error(FULL),
@@ -323,7 +376,30 @@ mod tests {
             ]
         );
         let full = finding("ipam-pool", Finding::fail(Cause::IpamExhausted, "5 of 5 addresses used"));
-        assert_eq!(diagnose(&error(FULL), &[lost, full], &[]).cause, Cause::IpamExhausted);
+        let leaky = full.clone().with("leaked", vec!["10.1.1.2"]);
+        assert_eq!(diagnose(&error(FULL), &[lost.clone(), full], &[]).cause, Cause::SubnetEnvMissing);
+        assert_eq!(diagnose(&error(FULL), &[lost, leaky], &[]).cause, Cause::IpamExhausted);
+    }
+
+    #[test]
+    fn a_timeout_where_the_agent_is_gone_is_the_agents() {
+        let gone = finding("cilium", Finding::fail(Cause::AgentUnreachable, "there is no socket"));
+        for happened in [error("context deadline exceeded"), Happened::Deadline { after: "2 s".into() }] {
+            let diagnosis = diagnose(&happened, std::slice::from_ref(&gone), &[]);
+            assert_eq!(diagnosis.cause, Cause::AgentUnreachable);
+            assert_eq!(diagnosis.evidence[1], "check cilium: there is no socket, which is the deeper cause");
+        }
+    }
+
+    #[test]
+    fn safe_fixes_stand_before_those_that_destroy() {
+        let foreign = Finding::fail(Cause::BridgeAddressConflict, "another address")
+            .fix("destructive: ip address delete 10.9.0.1/24 dev br0")
+            .fix("look at it");
+        let text = "failed to set bridge addr: \"br0\" already has an IP address different from 10.1.0.1/24";
+        let fix = diagnose(&error(text), &[finding("bridge", foreign)], &[]).fix;
+        assert_eq!(fix[0], "look at it");
+        assert!(fix.is_sorted_by_key(|fix| fix.starts_with(DESTRUCTIVE)), "{fix:?}");
     }
 
     #[test]

@@ -125,17 +125,31 @@ impl Wait {
 
     /// The diagnosis with what was seen. Where nothing but the time that it took was known, the wait is the cause.
     #[must_use]
-    pub fn decide(&self, happened: &Happened, findings: &[Finding], diagnosis: Diagnosis) -> Diagnosis {
+    pub fn decide(
+        &self,
+        happened: &Happened,
+        findings: &[Finding],
+        own: &[Own],
+        diagnosis: Diagnosis,
+    ) -> Diagnosis {
         let mut diagnosis = diagnosis;
-        if !is_timeout(happened, diagnosis.cause) {
+        let alone = reason::diagnose(happened, &[], own);
+        if !is_timeout(happened, alone.cause) {
             // What is known is deeper; that it hung for the same cause supports it.
             if self.told.as_ref().is_some_and(|told| told.cause == diagnosis.cause) {
                 diagnosis.evidence.push(self.evidence.clone());
             }
             return diagnosis;
         }
+        let Some(told) = &self.told else {
+            diagnosis.evidence.push(self.evidence.clone());
+            return diagnosis;
+        };
+        if ![alone.cause, told.cause].contains(&diagnosis.cause) {
+            // What the checks found may be wrong, too, but it was not waited for.
+            diagnosis.evidence = alone.evidence;
+        }
         diagnosis.evidence.push(self.evidence.clone());
-        let Some(told) = &self.told else { return diagnosis };
         let entry = told.cause.entry();
         let of_cause = |finding: &&Finding| entry.checks.contains(&finding.check.as_str());
         let remarkable = findings
@@ -145,7 +159,7 @@ impl Wait {
         let mut fix: Vec<String> = Vec::new();
         for finding in remarkable {
             let seen = format!("check {}: {}", finding.check, finding.summary);
-            if !diagnosis.evidence.contains(&seen) {
+            if !diagnosis.evidence.iter().any(|one| one.starts_with(&seen)) {
                 diagnosis.evidence.push(seen);
             }
             if finding.cause == Some(told.cause) {
@@ -159,7 +173,7 @@ impl Wait {
             }
         }
         let how = match happened {
-            Happened::Deadline { .. } => format!("{}: ", diagnosis.summary),
+            Happened::Deadline { .. } => format!("{}: ", alone.summary),
             _ => String::new(),
         };
         Diagnosis {
@@ -229,7 +243,7 @@ mod tests {
 
     fn decided(happened: &Happened, process: Stalled) -> Diagnosis {
         let wait = seen(&snapshot(&[process])).unwrap();
-        wait.decide(happened, &[], reason::diagnose(happened, &[], &[]))
+        wait.decide(happened, &[], &[], reason::diagnose(happened, &[], &[]))
     }
 
     #[test]
@@ -359,15 +373,31 @@ mod tests {
         let wait = seen(&snapshot(&[connected("connecting", &["/run/cilium/cilium.sock"])])).unwrap();
         assert!(wait.checks_worth_running(&deadline, &[]).unwrap().contains(&"agent"));
         assert_eq!(wait.checks_worth_running(&Happened::Error { text: "it rained".into() }, &[]), None);
-        let diagnosis = wait.decide(&deadline, &findings, reason::diagnose(&deadline, &findings, &[]));
+        let diagnosis = wait.decide(&deadline, &findings, &[], reason::diagnose(&deadline, &findings, &[]));
         assert_eq!(
             diagnosis.evidence,
             [
                 "the plugin was stopped after 2 s",
-                "check agent: cilium-agent does not run",
+                "check agent: cilium-agent does not run, which is the deeper cause",
                 "plugin (pid 41) waited for a connection to /run/cilium/cilium.sock",
             ]
         );
         assert_eq!(diagnosis.fix[0], "start it");
+    }
+
+    #[test]
+    fn what_was_waited_for_is_the_cause_whatever_else_is_wrong() {
+        let deadline = Happened::Deadline { after: "2 s".into() };
+        let found = Finding::fail(Cause::AgentUnreachable, "calico-node does not run");
+        let findings = [Finding { check: "agent".into(), ..found }];
+        let wait = seen(&snapshot(&[connected("connecting", &["10.96.0.1:443"])])).unwrap();
+        let diagnosis = wait.decide(&deadline, &findings, &[], reason::diagnose(&deadline, &findings, &[]));
+        assert_eq!(diagnosis.cause, Cause::ApiserverUnreachable);
+        assert!(
+            diagnosis.summary.starts_with("the plugin was stopped after 2 s: it waited for "),
+            "{}",
+            diagnosis.summary
+        );
+        assert!(!diagnosis.evidence.iter().any(|one| one.contains("deeper")), "{:?}", diagnosis.evidence);
     }
 }

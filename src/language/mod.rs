@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 
 use crate::diagnosis::catalogue::{Cause, DESTRUCTIVE};
+use crate::diagnosis::reason::AGAINST;
 use data::Data;
 
 pub use told::{examination, explanation, of_diagnosis, of_failure};
@@ -136,6 +137,9 @@ impl Language {
     /// What supports a cause: words of the text, or what a check found.
     #[must_use]
     pub fn evidence(self, english: &str) -> Cow<'_, str> {
+        if let Some(found) = english.strip_prefix(AGAINST) {
+            return Cow::Owned(self.word(AGAINST).to_owned() + &self.evidence(found));
+        }
         let found = english.strip_prefix("check ").and_then(|found| found.split_once(": "));
         let Some((check, summary)) = found else { return self.sentence(english) };
         let (summary, deeper) = match summary.strip_suffix(DEEPER) {

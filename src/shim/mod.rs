@@ -172,10 +172,13 @@ fn answer_with_cause(
     helper: &Helper,
     until: Instant,
 ) -> ErrorText {
-    let (bracket, waiting_for) = match helper.receive(until) {
-        Some(ToCaller::Diagnosed { bracket, waiting_for }) => (bracket, waiting_for),
+    let answer = helper.receive(until);
+    let (bracket, waiting_for) = if let Some(ToCaller::Diagnosed { bracket, waiting_for }) = answer {
+        (bracket, waiting_for)
+    } else {
         // The helper hangs, or could not be had: the text alone has to do.
-        _ => (bracket::of(&reason::diagnose(&failure.happened, &[], &[]), &request.id), None),
+        let diagnosis = reason::diagnose(&failure.happened, &[], &[]);
+        (bracket::of(&diagnosis, &request.id, &[failure.happened.said()]), None)
     };
     let bracket = prepared.enrich.then_some(bracket);
     let error = answer::compose(request, failure, bracket.as_deref(), waiting_for.as_deref());

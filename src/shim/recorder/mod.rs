@@ -182,7 +182,8 @@ impl Recorder<'_> {
         let changed = diagnosis.as_ref().and(memory.as_ref()).and_then(Memory::changed);
         let diagnosis = diagnosis.map(|diagnosis| memory::told(changed.as_ref(), diagnosis));
         let is_good = diagnosis.is_none();
-        let ask = || self.ask_for_answer(diagnosis.as_ref(), wait.as_ref());
+        let said = report.happened.as_ref().map(Happened::said).unwrap_or_default();
+        let ask = || self.ask_for_answer(said, diagnosis.as_ref(), wait.as_ref());
         let answered = answered.or_else(ask)?;
         // Where the delegate failed, its cause was waited for: then only now.
         let result = match report.happened {
@@ -218,7 +219,7 @@ impl Recorder<'_> {
         let findings = evidence::gather(&self.node, &self.settings, &self.subject, worth, before);
         let diagnosis = reason::diagnose(happened, &findings, own);
         let diagnosis = match wait {
-            Some(wait) => wait.decide(happened, &findings, diagnosis),
+            Some(wait) => wait.decide(happened, &findings, own, diagnosis),
             None => diagnosis,
         };
         (findings, diagnosis)
@@ -288,8 +289,16 @@ impl Recorder<'_> {
 
     /// Tells the call what was diagnosed, and hears what it has made of it.
     #[cold]
-    fn ask_for_answer(&self, diagnosis: Option<&Diagnosis>, wait: Option<&Wait>) -> Option<Answered> {
-        let bracket = diagnosis.map(|diagnosis| bracket::of(diagnosis, &self.request.id)).unwrap_or_default();
+    fn ask_for_answer(
+        &self,
+        said: &str,
+        diagnosis: Option<&Diagnosis>,
+        wait: Option<&Wait>,
+    ) -> Option<Answered> {
+        let config = String::from_utf8_lossy(&self.request.stdin);
+        let known = [said, &config];
+        let bracket = diagnosis.map(|diagnosis| bracket::of(diagnosis, &self.request.id, &known));
+        let bracket = bracket.unwrap_or_default();
         let waiting_for = wait.map(|wait| wait.what.clone());
         messages::write(&self.socket, &ToCaller::Diagnosed { bracket, waiting_for }).ok()?;
         self.socket.set_read_timeout(None).ok()?;

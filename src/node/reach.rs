@@ -42,7 +42,12 @@ impl Node {
         question: &[u8],
         limit: Duration,
     ) -> Result<Option<Vec<u8>>, FileError> {
-        let Some(socket) = self.connect(path)? else { return Ok(None) };
+        let socket = match self.try_connect(path)? {
+            Ok(socket) => socket,
+            // Somebody listens, who has not accepted for so long that there is no room for one more.
+            Err(Errno::EAGAIN) => return Ok(Some(Vec::new())),
+            Err(_) => return Ok(None),
+        };
         let ask = |mut stream: UnixStream| -> io::Result<Vec<u8>> {
             stream.set_nonblocking(false)?;
             stream.set_write_timeout(Some(limit))?;
@@ -57,6 +62,11 @@ impl Node {
     }
 
     pub(super) fn connect(&self, path: &Path) -> Result<Option<OwnedFd>, FileError> {
+        Ok(self.try_connect(path)?.ok())
+    }
+
+    /// The inner error: `ECONNREFUSED` where nobody listens, `EAGAIN` where too many wait already.
+    fn try_connect(&self, path: &Path) -> Result<Result<OwnedFd, Errno>, FileError> {
         let file = self.open(path, OFlag::O_PATH)?;
         let refused = |errno| FileError::System { path: path.to_owned(), errno };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -65,8 +75,8 @@ impl Node {
         let address = format!("/proc/self/fd/{}", file.as_raw_fd());
         let connected = UnixAddr::new(address.as_str()).and_then(|to| connect(socket.as_raw_fd(), &to));
         match connected {
-            Ok(()) => Ok(Some(socket)),
-            Err(Errno::ECONNREFUSED | Errno::EAGAIN) => Ok(None),
+            Ok(()) => Ok(Ok(socket)),
+            Err(errno @ (Errno::ECONNREFUSED | Errno::EAGAIN)) => Ok(Err(errno)),
             Err(errno) => Err(refused(errno)),
         }
     }
@@ -75,6 +85,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
 
@@ -119,5 +130,26 @@ mod tests {
         assert_eq!(ask(30_000), Some(b"well?".to_vec()));
         answering.join().unwrap();
         assert_eq!(ask(30_000), None);
+    }
+
+    #[test]
+    fn who_listens_and_accepts_nobody_is_not_taken_for_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let node = Node::at(root.path());
+        let path = root.path().join("a.sock");
+        let open = || {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap()
+        };
+        let (listener, address) = (open(), UnixAddr::new(&path).unwrap());
+        bind(listener.as_raw_fd(), &address).unwrap();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        let first = open();
+        connect(first.as_raw_fd(), &address).unwrap();
+        let ask = || node.ask_socket(Path::new("/a.sock"), b"well?", Duration::from_millis(20)).unwrap();
+        assert_eq!(ask(), Some(Vec::new()));
+        assert!(!node.reach_socket(Path::new("/a.sock")).unwrap());
+        drop(listener);
+        assert_eq!(ask(), None);
     }
 }

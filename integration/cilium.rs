@@ -1,14 +1,14 @@
 //! The real cilium-cni, wrapped and not: with an agent that is scripted, and without one.
 
 mod outage;
-mod world;
+pub mod world;
 
 use serde_json::{Value, json};
 
 use world::{POD, World};
 
 /// The list that Cilium's agent writes, at one version, with its plugin as this entry.
-fn list(version: &str, entry: &Value) -> Value {
+pub fn list(version: &str, entry: &Value) -> Value {
     let mut entry = entry.clone();
     entry["enable-debug"] = json!(false);
     entry["log-file"] = json!("/var/run/cilium/cilium-cni.log");
@@ -19,7 +19,8 @@ fn direct() -> Value {
     json!({"type": "cilium-cni"})
 }
 
-fn wrapped() -> Value {
+/// Its entry, wrapped.
+pub fn wrapped() -> Value {
     json!({"type": "cniscope", "cniscope": {"wraps": "cilium-cni"}})
 }
 

@@ -2,19 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::network::Network;
+use crate::network::{NAME, Network, VERSIONS, Wrapping};
 use crate::world::World;
 
-/// Compares, whether or not it works.
+/// Compares, whether or not it works; where it does not, the record says that the kernel lacks it.
 fn is_the_same(plugins: Value) {
     let parent = |world: &World| {
         world.sh("ip link add up0 type veth peer name up1; ip link set up0 up");
     };
-    Network::of(plugins).prepared(parent).is_the_same(|version, steps| {
+    let network = Network::of(plugins).prepared(parent);
+    network.is_the_same(|version, steps| {
         let add = steps.iter().find(|step| step.verb == "add").unwrap();
         let lacks = add.stderr.ends_with(": operation not supported\n");
         assert_eq!(add.status, i32::from(lacks), "{version}: {}", add.stderr);
     });
+    let world = network.world(VERSIONS[3], Wrapping::Whole);
+    let (_, _, stderr) = world.cnitool("add", NAME).run().answer();
+    let lacks = stderr.contains(": operation not supported");
+    let ends = world.ends();
+    let failed = ends.iter().filter(|end| end["outcome"] != "ok");
+    let causes: Vec<&Value> = failed.map(|end| &end["cause"]).collect();
+    assert_eq!(causes, vec!["kernel-unsupported"; usize::from(lacks)], "{stderr}");
+    assert!(!lacks || stderr.contains("[cniscope: kernel-unsupported: "), "{stderr}");
 }
 
 fn ipam() -> Value {

@@ -32,6 +32,7 @@ mod journal;
 mod kernel_lacks;
 mod machine;
 mod mounts;
+mod named_faults;
 mod names;
 mod network;
 mod node_problem_detector;

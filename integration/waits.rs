@@ -9,15 +9,17 @@ use crate::world::{PLUGINS, World};
 
 /// What of a record tells why the plugin was stopped.
 #[derive(Debug, PartialEq, Eq)]
-struct Stopped {
-    cause: String,
-    summary: String,
+pub struct Stopped {
+    /// The cause.
+    pub cause: String,
+    /// Its summary.
+    pub summary: String,
     /// What was seen of the wait, with `N` for each pid.
-    seen: String,
+    pub seen: String,
 }
 
 /// Adds the sandbox to the network of these plugins, which hangs after `spoil`, and is stopped after some seconds.
-fn stopped<T>(plugins: Value, version: &'static str, spoil: impl FnOnce(&World) -> T) -> Stopped {
+pub fn stopped<T>(plugins: Value, version: &'static str, spoil: impl FnOnce(&World) -> T) -> Stopped {
     let world = Network::of(plugins).world(version, Wrapping::Whole);
     world.write("/etc/cniscope/config.json", &json!({"deadlineSeconds": {"ADD": 5}}).to_string());
     // A plugin of 60 MB that is read from a slow disk for the first time waits for that, and not yet for what is held.

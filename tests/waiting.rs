@@ -2,18 +2,15 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrLike, UnixAddr, bind, connect, listen,
-    socket,
-};
+use nix::sys::socket::{SockaddrIn, UnixAddr};
 use serde_json::{Value, json};
 
 use crate::support::Place;
+use crate::support::listeners::full;
 
 /// In seconds: a plugin that is read from a cold disk must have come to its wait by then.
 const DEADLINE: u64 = 4;
@@ -110,22 +107,6 @@ fn a_plugin_that_waits_for_host_locals_lock_is_told_by_it_with_its_holder() {
     assert_eq!(evidence[..2], [stopped_after(), by_this_process("PLACE/cni/networks/net/lock")]);
 }
 
-/// A listener that accepts nobody, with as many clients as it lets wait.
-fn full(address: &impl SockaddrLike, family: AddressFamily) -> Vec<OwnedFd> {
-    let open = |flags| socket(family, SockType::Stream, flags, None).unwrap();
-    let listener = open(SockFlag::SOCK_CLOEXEC);
-    bind(listener.as_raw_fd(), address).unwrap();
-    listen(&listener, Backlog::new(1).unwrap()).unwrap();
-    let mut sockets = vec![listener];
-    for _ in 0..4 {
-        let client = open(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK);
-        // Where the queue is full, a client that would have to wait is refused, or tries for ever.
-        let _ = connect(client.as_raw_fd(), address);
-        sockets.push(client);
-    }
-    sockets
-}
-
 /// A plugin that connects to a unix socket and waits for an answer.
 fn asks(socket: &Path) -> String {
     format!(
@@ -140,7 +121,7 @@ const AGENT: &str = "look at the add-on's Pod on this node: is it running and re
 fn a_plugin_that_cannot_connect_to_an_agents_socket_is_told_by_it() {
     let place = Place::new();
     let path = place.path("cilium.sock");
-    let _full = full(&UnixAddr::new(&path).unwrap(), AddressFamily::Unix);
+    let _full = full(&UnixAddr::new(&path).unwrap());
     let (returned, end) = stopped(&place, &asks(&path));
     let waiting_for = "a connection to PLACE/cilium.sock";
     assert_eq!(returned, expected(waiting_for, "agent-unreachable", "a connection to Cilium's agent", AGENT));
@@ -171,7 +152,7 @@ fn a_plugin_that_cannot_connect_to_the_api_server_is_told_by_it() {
     // Every process has loopback addresses of its own.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = Ipv4Addr::new(127, 77, high, low);
-    let _full = full(&SockaddrIn::from(SocketAddrV4::new(address, 6443)), AddressFamily::Inet);
+    let _full = full(&SockaddrIn::from(SocketAddrV4::new(address, 6443)));
     let (returned, end) = stopped(&place, &format!("exec bash -c 'exec 3<>/dev/tcp/{address}/6443'"));
     let waiting_for = format!("a connection to {address}:6443");
     assert_eq!(

@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod leftovers;
+pub mod listeners;
 pub mod node_files;
 pub mod processes;
 mod share;

@@ -1,6 +1,8 @@
-//! The checks on a node whose files hold anything: none panics.
+//! The checks on a node whose files hold anything: none panics, and nothing that is shown of it acts on a terminal.
 
 #![no_main]
+
+mod shown;
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use cniscope::checks::examination::{Plan, examine};
 use cniscope::node::Node;
+use cniscope::render::examination::{self, Detail, View};
 use libfuzzer_sys::fuzz_target;
 
 /// Files that checks read, one after the other: the parts of the input between NUL bytes.
@@ -43,5 +46,10 @@ fuzz_target!(|data: &[u8]| {
         limit: Duration::from_secs(5),
     };
     // libFuzzer ends at a panic even where the checks' own net would catch it.
-    let _ = examine(&Node::at(root.path()), &plan);
+    let found = examine(&Node::at(root.path()), &plan);
+    let mut written = Vec::new();
+    let view = View { detail: Detail::Evidence, width: Some(80), ..View::default() };
+    examination::whole(&mut written, &found, view).unwrap();
+    shown::assert_harmless(&written);
+    shown::assert_harmless(examination::line(&found).as_bytes());
 });

@@ -64,9 +64,28 @@ fn escaped(text: &str, is_active: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// What a terminal would act on in what is shown, but for lines' ends and the styles that are cniscope's own.
+#[cfg(test)]
+pub(super) fn acted_on(shown: &[u8]) -> Vec<char> {
+    let mut shown = String::from_utf8_lossy(shown).into_owned();
+    for style in [super::BAD, super::GOOD, super::ODD, super::HEADING, super::QUIET] {
+        shown = shown.replace(&style.render().to_string(), "");
+    }
+    shown = shown.replace(&super::BAD.render_reset().to_string(), "");
+    let is_active = |character: &char| character.is_control() || is_format(*character);
+    shown.chars().filter(|character| *character != '\n' && is_active(character)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_own_styles_are_not_acted_on() {
+        let own = [super::super::BAD, super::super::ODD].map(|style| format!("{style}a{style:#}"));
+        let shown = format!("{}\n\u{1b}[35mb\t\u{9b}\u{202e}\r", own.concat());
+        assert_eq!(acted_on(shown.as_bytes()), ['\u{1b}', '\t', '\u{9b}', '\u{202e}', '\r']);
+    }
 
     #[test]
     fn what_a_terminal_would_act_on_is_shown() {

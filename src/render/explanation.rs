@@ -196,3 +196,27 @@ impl Whole<'_> {
         hanging(self.out, text, column, self.width, style)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::escape::acted_on;
+    use super::*;
+    use crate::diagnosis::explain::{explain, explain_events};
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_text_acts_on_a_terminal(
+            text in "(\\PC{1,9}|[\\x00-\\x1f\\x7f-\\u{9f}]|[\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}]|\x1b\\[35m|\x1b\\]0;|failed \\(add\\): |plugin type=\"|\\[ns/pod/uid:net\\]: |E0101 00:00:00 |x509: |\\\\u001b|\\\\n|\"|:|\n){0,40}"
+        ) {
+            for explanation in [explain(&text, &[]), explain_events(&text, &[])] {
+                for width in [None, Some(40)] {
+                    let mut shown = Vec::new();
+                    whole(&mut shown, &explanation, false, Language::En, width).unwrap();
+                    prop_assert_eq!(acted_on(&shown), []);
+                }
+            }
+        }
+    }
+}

@@ -361,20 +361,46 @@ fn one_line_fits_the_message_of_a_node_condition() {
     }
 }
 
+/// A node on which everything that comes from outside is this text.
+fn all_of(text: &str) -> Examination {
+    let finding =
+        Finding::fail(Cause::ConfigInvalid, text).with(text, json!([{text: text}, [text]])).fix(text);
+    let first = First { check: Some(text.to_owned()), fix: text.to_owned() };
+    let mut found = examination(vec![examined("config", finding, &[text])], Some(first));
+    found.node = text.to_owned();
+    found.networks.push(network(text, &[text], true));
+    found
+}
+
 #[test]
 fn text_from_outside_is_harmless_for_a_terminal() {
-    let hostile = "a\u{1b}[35m\nb\u{202e}";
-    let finding = Finding::fail(Cause::ConfigInvalid, hostile)
-        .with(hostile, json!([{hostile: hostile}, [hostile]]))
-        .fix(hostile);
-    let first = First { check: Some(hostile.to_owned()), fix: hostile.to_owned() };
-    let mut found = examination(vec![examined("config", finding, &[hostile])], Some(first));
-    found.node = hostile.to_owned();
-    found.networks.push(network(hostile, &[hostile], true));
+    let found = all_of("a\u{1b}[35m\nb\u{202e}");
     let mut written = Vec::new();
     whole(&mut written, &found, View { detail: Detail::Evidence, ..View::default() }).unwrap();
     let text = String::from_utf8(written).unwrap();
     assert!(!text.contains('\u{202e}') && !text.contains("\u{1b}[35m"), "{text}");
     assert_eq!(text.matches(r"a\u{1b}[35m\nb\u{202e}").count(), 12);
     assert!(!line(&found).contains(char::is_control));
+}
+
+proptest::proptest! {
+    #[test]
+    fn nothing_from_outside_acts_on_a_terminal(
+        text in "(\\PC{1,9}|[\\x00-\\x1f\\x7f-\\u{9f}]|[\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{2069}\u{feff}]|\x1b\\[35m|\x1b\\]0;| in |: |destructive: ){0,20}"
+    ) {
+        let mut found = all_of(&text);
+        found.event = Some(Diagnosis {
+            summary: text.clone(),
+            evidence: vec![text.clone()],
+            ruled_out: vec![text.clone()],
+            fix: vec![text.clone()],
+            ..of_a_full_pool()
+        });
+        for width in [None, Some(40)] {
+            let mut written = Vec::new();
+            whole(&mut written, &found, View { detail: Detail::Evidence, width, ..View::default() }).unwrap();
+            proptest::prop_assert_eq!(escape::acted_on(&written), []);
+        }
+        proptest::prop_assert!(!line(&found).contains(char::is_control));
+    }
 }

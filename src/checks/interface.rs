@@ -72,6 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_that_cannot_be_looked_into_is_skipped_with_the_reason() {
+        let table = [
+            ("", "eth0", "CNI_NETNS or CNI_IFNAME is empty"),
+            ("/nowhere", "", "CNI_NETNS or CNI_IFNAME is empty"),
+            ("/nowhere", "eth0", "/nowhere: no such file or directory"),
+        ];
+        for (netns, ifname, why) in table {
+            let subject = Subject { netns: netns.into(), ifname: ifname.into(), ..Subject::default() };
+            assert_eq!(look(&Node::this(), &subject, Depth::Full), Finding::skipped(why));
+        }
+    }
+
+    #[test]
     fn only_plugins_that_make_it_are_looked_at() {
         let subject = |plugin: &str, config| Subject { plugin: plugin.into(), config, ..Subject::default() };
         assert!(fits(&subject("bridge", json!({}))));

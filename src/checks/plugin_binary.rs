@@ -352,4 +352,20 @@ mod tests {
             ["copy /usr/lib/cni/host-local to /opt/bin, or set the runtime's bin folder to it"]
         );
     }
+
+    #[test]
+    fn a_binary_that_cannot_be_read_is_a_warning_with_the_reason() {
+        let unreadable =
+            Found::Unreadable { path: "/opt/bin/x".into(), why: "/opt/bin/x: input/output error".to_owned() };
+        let binary = Binary { role: "plugin", name: "x".into(), found: unreadable };
+        let expected = Finding::warn("the plugin x cannot be looked at: /opt/bin/x: input/output error")
+            .with("folders", json!(["/opt/bin"]))
+            .with(
+                "binaries",
+                json!([{
+                    "name": "x", "role": "plugin", "path": "/opt/bin/x", "error": "/opt/bin/x: input/output error",
+                }]),
+            );
+        assert_eq!(judge(&[binary], &["/opt/bin".into()]), expected);
+    }
 }

@@ -10,10 +10,14 @@
 mod measure;
 mod world;
 
+use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use measure::{Call, Times, Way, finish, median};
 
@@ -23,6 +27,12 @@ const BRIDGE_CALLS: usize = 200;
 const ROUNDS: usize = 45;
 const AT_ONCE: usize = 64;
 
+/// Files of a large pool of addresses, a /16, and how often it is looked at.
+const POOL_FILES: u32 = 65_000;
+const POOL_RUNS: usize = 21;
+/// Calls whose memory is looked at, and how long a large configuration and result are, in bytes.
+const PEAKS: usize = 21;
+const LARGE: usize = 60 * 1024;
 /// Calls that fail, and texts that are explained.
 const FAILURES: usize = 50;
 const TEXTS: usize = 100;
@@ -60,6 +70,7 @@ fn main() {
     bench.failure();
     Bench::records();
     bench.explain();
+    bench.pool();
     bench.memory();
 }
 
@@ -202,6 +213,42 @@ impl Bench {
         println!("cniscope explain, a line of the kubelet's log: {median:.2} ms, median of {TEXTS}\n");
     }
 
+    /// A pool with as many files as a /16 can have: what it takes to look at it, and to count its files only.
+    fn pool(&self) {
+        world::pool(
+            "large",
+            (2..).take(POOL_FILES as usize).map(|number| Ipv4Addr::from(0x0a71_0000 + number)),
+        );
+        let lists = self.log.with_file_name("lists");
+        fs::create_dir(&lists).unwrap();
+        let rest = r#","bridge":"bench2","ipam":{"type":"host-local","subnet":"10.113.0.0/16"}"#;
+        let list = entry("bridge", false, rest).replace("\"bench\"", "\"large\"");
+        fs::write(lists.join("large.conf"), list).unwrap();
+        let looked = || {
+            let mut doctor = Command::new(self.cniscope());
+            doctor.args(["doctor", "ipam-pool", "-o", "json", "--conf-dir"]).arg(&lists);
+            let output = doctor.output().unwrap();
+            let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let finding = &document["findings"][0];
+            let used = format!("{POOL_FILES} of 65533 addresses used");
+            assert!(finding["summary"].as_str().unwrap().starts_with(&used), "{document}");
+            finding["took_us"].as_f64().unwrap() / 1000.0
+        };
+        let counted = || {
+            let started = Instant::now();
+            let count = Command::new("sh").args(["-c", "ls -f /var/lib/cni/networks/large | wc -l"]).output();
+            assert!(count.unwrap().status.success());
+            measure::milliseconds(started.elapsed())
+        };
+        let runs: Vec<(f64, f64)> = (0..POOL_RUNS).map(|_| (counted(), looked())).collect();
+        let (counted, looked) = runs.into_iter().unzip();
+        println!("a pool of host-local's, a /16 with {POOL_FILES} files, {POOL_RUNS} runs each in turn");
+        println!("  {:<26} {:>10}", "", "median ms");
+        println!("  {:<26} {:>10.2}", "ls -f | wc -l", median(counted));
+        println!("  {:<26} {:>10.2}", "the check ipam-pool", median(looked));
+        println!();
+    }
+
     /// Every call of this run has left its two records, once.
     fn records() {
         let expected = 2 * (NOOP_CALLS + 2 * BRIDGE_CALLS + 2 * ROUNDS * AT_ONCE + FAILURES);
@@ -214,22 +261,34 @@ impl Bench {
     }
 
     fn memory(&self) {
-        println!("largest resident set of the wrapper or its plugin, no-op plugin, median of 21 calls");
-        for way in self.ways("noop").iter().skip(1).take(3) {
-            let config = entry("noop", way.wrapped, "");
-            let netns = Path::new("/proc/self/ns/net");
-            let peak = || {
-                let mut command = Command::new(self.built.join("peak"));
-                way.environment(&mut command, &self.call("ADD", "bench", netns, &config));
-                let file = self.log.with_extension("config");
-                fs::write(&file, &config).unwrap();
-                command.arg(&way.program).stdin(fs::File::open(file).unwrap()).stdout(Stdio::null());
-                let output = command.output().unwrap();
-                assert!(output.status.success(), "{output:?}");
-                String::from_utf8(output.stderr).unwrap().parse::<f64>().unwrap() / 1024.0
-            };
-            println!("  {:<26} {:>10.2} MiB", way.name, median((0..21).map(|_| peak()).collect()));
+        let large = large_result();
+        let result = self.log.with_extension("result");
+        fs::write(&result, &large).unwrap();
+        let chained = format!(r#","prevResult":{large}"#);
+        println!("largest resident set of the wrapper or its plugin, no-op plugin, medians of {PEAKS} calls");
+        println!("  {:<26} {:>10} {:>14}", "", "MiB", "with 60 KiB");
+        for mut way in self.ways("noop").into_iter().skip(1).take(3) {
+            let small = self.peak(&way, &entry("noop", way.wrapped, ""));
+            way.env.push(("RESULT", result.clone()));
+            let large = self.peak(&way, &entry("noop", way.wrapped, &chained));
+            println!("  {:<26} {small:>10.2} {large:>14.2}", way.name);
         }
+        println!("  with 60 KiB: a configuration and a result of that length each");
+    }
+
+    /// The largest resident set of a call in MiB.
+    fn peak(&self, way: &Way, config: &str) -> f64 {
+        let file = self.log.with_extension("config");
+        fs::write(&file, config).unwrap();
+        let peak = || {
+            let mut command = Command::new(self.built.join("peak"));
+            way.environment(&mut command, &self.call("ADD", "bench", Path::new("/proc/self/ns/net"), config));
+            command.arg(&way.program).stdin(fs::File::open(&file).unwrap()).stdout(Stdio::null());
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stderr).unwrap().parse::<f64>().unwrap() / 1024.0
+        };
+        median((0..PEAKS).map(|_| peak()).collect())
     }
 
     fn call<'a>(&'a self, verb: &'a str, container: &'a str, netns: &'a Path, config: &'a str) -> Call<'a> {
@@ -244,6 +303,19 @@ fn entry(plugin: &str, wrapped: bool, rest: &str) -> String {
         format!(r#""type":"{plugin}""#)
     };
     format!(r#"{{"cniVersion":"1.0.0","name":"bench",{kind}{rest}}}"#)
+}
+
+/// A result of 60 KiB, which most of is routes.
+fn large_result() -> String {
+    let mut routes = String::new();
+    for number in 0.. {
+        if routes.len() > LARGE {
+            break;
+        }
+        let comma = if number == 0 { "" } else { "," };
+        write!(routes, r#"{comma}{{"dst":"10.{}.{}.0/24"}}"#, number / 256, number % 256).unwrap();
+    }
+    format!(r#"{{"cniVersion":"1.0.0","routes":[{routes}]}}"#)
 }
 
 fn bridge_entry(wrapped: bool) -> String {

@@ -1,6 +1,7 @@
 //! Namespaces for a bench: what it leaves on the node is gone with its process.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +40,18 @@ pub fn enter(disk: &Path) {
 pub fn pod(name: &str) -> PathBuf {
     ip(&["netns", "add", name]);
     Path::new(NETNS).join(name)
+}
+
+/// A pool of host-local's, in which each address has another container.
+pub fn pool(name: &str, addresses: impl Iterator<Item = Ipv4Addr>) {
+    let folder = Path::new("/var/lib/cni/networks").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    for address in addresses {
+        // As far from each other as real ids are.
+        let id = u64::from(address.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        fs::write(folder.join(address.to_string()), format!("{}\r\neth0", format!("{id:016x}").repeat(4)))
+            .unwrap();
+    }
 }
 
 fn ip(arguments: &[&str]) {

@@ -38,6 +38,8 @@ pub mod sysctl;
 #[cfg(test)]
 mod absurd_nodes;
 #[cfg(test)]
+mod causes_shown;
+#[cfg(test)]
 mod named_cases;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

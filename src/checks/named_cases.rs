@@ -187,7 +187,7 @@ fn file_exists_for_a_veth_that_is_left_over_names_it() {
 }
 
 /// The head of a certificate that is valid from 2090 to 2099, as a kubeconfig has it.
-const OF_THE_FUTURE: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1ESXdNS0FEQWdFQ0FnRUJNQUF3QURBaUdBOHlNRGt3TURFd01UQXdNREF3TUZvWUR6SXdPVGt3TVRBeE1EQXdNREF3V2c9PQotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==";
+pub(super) const OF_THE_FUTURE: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1ESXdNS0FEQWdFQ0FnRUJNQUF3QURBaUdBOHlNRGt3TURFd01UQXdNREF3TUZvWUR6SXdPVGt3TVRBeE1EQXdNREF3V2c9PQotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==";
 
 #[test]
 fn not_yet_valid_where_the_kubeconfigs_certificate_is_of_the_future_names_the_clock() {

@@ -213,10 +213,14 @@ fn file_exists_for_the_veth_that_a_dead_sandbox_of_ciliums_left() {
     on_node(&format!("ip link add {veth} type veth peer name tmp12345; ip link set {veth} up"));
     let (status, _, stderr) = world.cnitool("add", &list, "web");
     assert_eq!(status, 1);
-    let failed = Failed::of(&world.place.ends(3)[2]);
+    let end = &world.place.ends(3)[2];
+    let failed = Failed::of(end);
     assert!(stderr.contains("[cniscope: interface-exists: "), "{stderr}");
     assert!(failed.text.ends_with("unable to create veth pair: file exists"), "{}", failed.text);
-    assert_eq!(failed.cause, "interface-exists");
+    let summary = "sandboxes that are gone have left: 1 veths";
+    assert_eq!((failed.cause.as_str(), failed.summary.as_str()), ("interface-exists", summary));
+    let fix = format!("destructive: when no Pod uses it, remove each: ip link delete {veth}");
+    assert!(end["diagnosis"]["fix"].as_array().unwrap().contains(&json!(fix)), "{}", end["diagnosis"]);
     // It was this veth, and nothing else.
     on_node(&format!("ip link delete {veth}"));
     assert_eq!(world.cnitool("add", &list, "web").0, 0);

@@ -23,6 +23,11 @@ use crate::node::files::{FileError, Listing};
 const DATA_DIR: &str = "/var/lib/cni/networks";
 /// Before a call, no more files than this are counted: a larger pool is not read on the path of a good call.
 const QUICK_FILES: usize = 4096;
+/// A folder of this size in bytes has more files than that, on whatever file system: it is not even listed then.
+const QUICK_BYTES: u64 = 512 << 10;
+/// In a pool of more than [`QUICK_FILES`], the holders of so many addresses are read. To read them all takes half a second for
+/// 65,000 of them.
+const SAMPLE: usize = 256;
 /// The largest pool that is looked at.
 const MAX_FILES: usize = 200_000;
 /// How many addresses a record names.
@@ -67,6 +72,11 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     let network = config["name"].as_str().unwrap_or_default().to_owned();
     let folder = Path::new(data_dir).join(&network);
     let limit = if depth == Depth::Quick { QUICK_FILES } else { MAX_FILES };
+    let too_large = || Finding::skipped(format!("{} has more than {limit} files", folder.display()));
+    let is_large = || node.metadata(&folder).is_ok_and(|metadata| metadata.len() > QUICK_BYTES);
+    if depth == Depth::Quick && is_large() {
+        return too_large();
+    }
     let listing = match node.list(&folder, limit) {
         Ok(listing) => listing,
         // The plugin makes it; what is no folder it can neither use nor make one.
@@ -74,7 +84,7 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         Err(error) => return Finding::skipped(error.to_string()),
     };
     if listing.cut {
-        return Finding::skipped(format!("{} has more than {limit} files", folder.display()));
+        return too_large();
     }
     let addresses = listing.names.iter().filter_map(|name| name.to_str()?.parse().ok());
     let mut pool = Pool {
@@ -93,7 +103,8 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
 }
 
 fn read_holders(node: &Node, pool: &mut Pool) {
-    for reservation in &mut pool.reservations {
+    let most = if pool.reservations.len() > QUICK_FILES { SAMPLE } else { QUICK_FILES };
+    for reservation in pool.reservations.iter_mut().take(most) {
         let path = pool.folder.join(reservation.address.to_string());
         reservation.holder = node.read_start(&path, 4096).ok().map(|content| parse_holder(&content));
     }
@@ -155,7 +166,12 @@ fn judge(pool: &Pool, container_id: &str, ifname: &str) -> Finding {
             let in_set =
                 if uses.len() > 1 { format!(" (range set {})", tightest.position) } else { String::new() };
             let lost = tightest.used.iter().filter(|held| leaked(held) || orphan(held)).count();
-            let of_them = if lost > 0 { format!(", {lost} of them leaked") } else { String::new() };
+            let seen = tightest.used.iter().filter(|held| held.holder.is_some()).count();
+            let of_them = match lost {
+                0 => String::new(),
+                _ if seen < tightest.used.len() => format!(", {lost} of the {seen} looked at leaked"),
+                _ => format!(", {lost} of them leaked"),
+            };
             let summary = format!("{}{of_them}{in_set}", tightest.counted());
             if let Some(address) = uses.iter().flat_map(|one| one.used.iter()).find_map(|held| own(held)) {
                 Finding::fail(Cause::IpamDuplicate, format!("this container already holds {address}"))
@@ -164,8 +180,13 @@ fn judge(pool: &Pool, container_id: &str, ifname: &str) -> Finding {
                 let finding = Finding::fail(Cause::IpamExhausted, summary);
                 if lost > 0 {
                     let folder = pool.folder.display();
-                    finding
-                        .fix(format!("release the {lost} leaked addresses: remove their files in {folder}"))
+                    if seen < tightest.used.len() {
+                        finding.fix(format!("release the leaked addresses: remove their files in {folder}"))
+                    } else {
+                        finding.fix(format!(
+                            "release the {lost} leaked addresses: remove their files in {folder}"
+                        ))
+                    }
                 } else {
                     finding
                 }
@@ -299,6 +320,31 @@ mod tests {
             finding.fix,
             ["release the 2 leaked addresses: remove their files in /var/lib/cni/networks/demo"]
         );
+    }
+
+    #[test]
+    fn of_a_large_pool_some_holders_are_read_and_the_finding_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("pools/demo");
+        std::fs::create_dir_all(&folder).unwrap();
+        let addresses = (0..QUICK_FILES + 4).map(|number| format!("10.1.{}.{}", number / 256, number % 256));
+        for address in addresses.skip(2) {
+            std::fs::write(folder.join(address), "").unwrap();
+        }
+        let config = json!({"name": "demo", "ipam": {
+            "type": "host-local", "dataDir": "/pools", "ranges": [[{"subnet": "10.1.0.0/19", "rangeEnd": "10.1.16.3"}]],
+        }});
+        let subject = Subject { plugin: "bridge".into(), config, ..Subject::default() };
+        let node = Node::at(root.path());
+        let finding = look(&node, &subject, Depth::Full);
+        assert_eq!(
+            (finding.status, finding.summary.as_str()),
+            (Status::Fail, "4098 of 4098 addresses used, 256 of the 256 looked at leaked")
+        );
+        assert_eq!(finding.fix, ["release the leaked addresses: remove their files in /pools/demo"]);
+        let finding = look(&node, &subject, Depth::Quick);
+        let expected = (Status::Skipped, "/pools/demo has more than 4096 files");
+        assert_eq!((finding.status, finding.summary.as_str()), expected);
     }
 
     #[test]

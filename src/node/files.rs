@@ -19,7 +19,7 @@ use super::Node;
 use crate::cni::go::errno_text;
 
 /// What the kernel tells of a folder at a time, in bytes.
-const ENTRIES: usize = 8 * 1024;
+const ENTRIES: usize = 16 * 1024;
 
 /// Why a file could not be looked at. Names the path as it is on the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::super::messages::{Answered, Report};
 use super::super::request::Request;
 use crate::checks::subject::{Origin, Subject};
+use crate::cni::environment::Verb;
 use crate::digest::sha256;
 use crate::journal::Journal;
 use crate::journal::line::Part;
@@ -165,7 +166,13 @@ pub(super) fn end<'a>(
 /// What checks are to know of the call.
 pub(super) fn subject(request: &Request) -> Subject {
     let environment = &request.environment;
-    let config = serde_json::from_slice(&request.delegate_stdin).unwrap_or_default();
+    let mut config: Value = serde_json::from_slice(&request.delegate_stdin).unwrap_or_default();
+    // As a tree, a thousand of them are a megabyte. Only CHECK is held to what an earlier plugin has returned.
+    if environment.command != Verb::Check
+        && let Some(result) = config.get_mut("prevResult").and_then(Value::as_object_mut)
+    {
+        result.shift_remove("routes");
+    }
     Subject {
         origin: Origin::Call,
         verb: environment.command.clone(),

@@ -43,13 +43,18 @@ fn names_nobody_else(text: &str, known: &[&str]) -> bool {
 
 /// Whether a word is an address, an id or the host's end of a sandbox, or a path with one at its end.
 fn names_somebody(word: &str) -> bool {
-    let is_id = |word: &str| {
+    let is_hexadecimal = |word: &str| {
         let digits = || word.bytes().filter(|byte| *byte != b'-');
-        digits().count() >= ID
-            && digits().all(|byte| byte.is_ascii_hexdigit())
-            && digits().any(|byte| byte.is_ascii_digit())
+        digits().count() >= ID && digits().all(|byte| byte.is_ascii_hexdigit())
     };
-    let is_end = |word: &str| HOST_ENDS.iter().any(|start| word.strip_prefix(start).is_some_and(is_id));
+    // Digits alone are a count.
+    let is_id = |word: &str| {
+        is_hexadecimal(word)
+            && word.bytes().any(|byte| byte.is_ascii_digit())
+            && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    let is_end =
+        |word: &str| HOST_ENDS.iter().any(|start| word.strip_prefix(start).is_some_and(is_hexadecimal));
     let is_address = |word: &str| {
         word.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && !address.is_unspecified())
     };
@@ -118,6 +123,7 @@ mod tests {
         let known = ["no address in 10.1.0.0/29 for veth0a1b2c3d", r#"{"gateway": "10.1.0.1"}"#];
         for text in [
             "5 of 5 addresses used, 2 leaked",
+            "it is longer than 16777216 bytes",
             "restart the agent: kubectl -n kube-system delete pod calico-node",
             "the subnet 10.1.0.0/29 is full; the gateway is 10.1.0.1.",
             "ip link delete veth0a1b2c3d",

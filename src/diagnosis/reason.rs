@@ -150,7 +150,9 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
         evidence.push(format!("check {}: {}{moved}", finding.check, finding.summary));
     }
-    evidence.extend(against(cause, findings));
+    if decisive.is_none() {
+        evidence.extend(against(cause, findings));
+    }
     let looked_at = cause.entry().checks;
     let others = findings.iter().filter(|finding| {
         matches!(finding.status, Status::Warn | Status::Fail)

@@ -6,16 +6,20 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, XattrFlags, fgetxattr, flistxattr, fsetxattr, renameat_with};
 use rustix::io::Errno;
 
+use super::settled::{is_open_for_writing, read};
 use super::{ENDING, is_one};
 
 /// Attributes that the kernel makes of the bytes: those of other bytes would be wrong.
 const OF_CONTENT: [&str; 2] = ["security.ima", "security.evm"];
 /// The largest list of attributes, and the largest attribute, of any file system.
 const MAX_ATTRIBUTE: usize = 64 * 1024;
+/// What a writer is given who has looked up a name just before it changed, and opens the file only now.
+const OPENING: Duration = Duration::from_millis(10);
 
 /// A file that was written to take another one's place.
 pub(super) struct Beside<'a> {
@@ -23,31 +27,23 @@ pub(super) struct Beside<'a> {
     name: &'a Path,
     /// The name that it has until then. Afterwards, what stood at `name` has it.
     path: PathBuf,
+    /// Open for reading: who has it open for writing is somebody else.
     file: File,
+    bytes: &'a [u8],
 }
 
 impl<'a> Beside<'a> {
     /// Writes it, so that it is on the disk, with mode, owner and attributes of the file `like`.
-    pub(super) fn write(name: &'a Path, like: &File, bytes: &[u8]) -> io::Result<Beside<'a>> {
+    pub(super) fn write(name: &'a Path, like: &File, bytes: &'a [u8]) -> io::Result<Beside<'a>> {
         let mut own = OsString::from(".");
         own.push(name.file_name().unwrap_or_default());
         own.push(ENDING);
         let path = name.with_file_name(own);
         // For its owner alone until it has the other's mode.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let beside = Beside { name, path, file };
-        beside.fill(like, bytes).inspect_err(|_| beside.remove())?;
-        Ok(beside)
-    }
-
-    fn fill(&self, like: &File, bytes: &[u8]) -> io::Result<()> {
-        (&self.file).write_all(bytes)?;
-        let metadata = like.metadata()?;
-        std::os::unix::fs::fchown(&self.file, Some(metadata.uid()), Some(metadata.gid()))?;
-        copy_attributes(like, &self.file)?;
-        // After the owner, whose change takes some bits away.
-        self.file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777))?;
-        self.file.sync_all()
+        let filled = fill(file, like, bytes).and_then(|()| File::open(&path));
+        let file = filled.inspect_err(|_| remove(&path, name))?;
+        Ok(Beside { name, path, file, bytes })
     }
 
     /// The two files take each other's name. Gives the one that stood there.
@@ -64,26 +60,46 @@ impl<'a> Beside<'a> {
     }
 
     fn change_names(&self) -> io::Result<()> {
-        change_names(&self.path, self.name)
+        change_names(&self.path, self.name)?;
+        std::thread::sleep(OPENING);
+        Ok(())
     }
 
-    /// Undoes [`Beside::exchange`].
+    /// Undoes [`Beside::exchange`], unless what has the name by now is newer than what was displaced: somebody has put
+    /// another file there, or written into the new one.
     pub(super) fn put_back(&self) -> io::Result<()> {
         self.change_names()?;
         let back = File::open(&self.path)?;
-        if !is_one(&back, &self.file) {
-            // Somebody has put another file there since, which is newer than both.
+        if !is_one(&back, &self.file) || self.is_written_by_others()? {
             self.change_names()?;
         }
         self.remove();
         Ok(())
     }
 
+    fn is_written_by_others(&self) -> io::Result<bool> {
+        Ok(is_open_for_writing(&self.file) == Some(true) || read(&self.file)? != self.bytes)
+    }
+
     /// Removes what has its first name now.
     pub(super) fn remove(&self) {
-        let _ = std::fs::remove_file(&self.path);
-        sync_folder(self.name);
+        remove(&self.path, self.name);
     }
+}
+
+fn fill(mut file: File, like: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    let metadata = like.metadata()?;
+    std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))?;
+    copy_attributes(like, &file)?;
+    // After the owner, whose change takes some bits away.
+    file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777))?;
+    file.sync_all()
+}
+
+fn remove(path: &Path, name: &Path) {
+    let _ = std::fs::remove_file(path);
+    sync_folder(name);
 }
 
 /// Two files of a folder take each other's name.

@@ -234,6 +234,40 @@ fn a_file_that_another_puts_there_meanwhile_is_not_lost() {
     assert_eq!(place.names(), ["10-n.conflist"]);
 }
 
+/// Guards against the removal of a file that its writer had opened by the name that it had for a moment: while the one that
+/// was displaced was waited for, the next bytes went into the new one.
+#[test]
+fn what_is_written_into_the_new_file_while_the_old_one_is_waited_for_is_not_lost() {
+    let place = Place::new();
+    let path = place.path(PATH);
+    let [older, newer] = ["older", "newer"].map(|name| LIST.replace(r#""n""#, &format!(r#""{name}""#)));
+    let lock = Lock::take(&place.node, NOT_LONG).unwrap();
+    let writer = std::cell::Cell::new(None);
+    let is_first = std::cell::Cell::new(true);
+    // Just before the names are exchanged.
+    let change = |bytes: &[u8]| {
+        if is_first.replace(false) {
+            let mut old = File::create(&path).unwrap();
+            let (path, older, newer) = (path.clone(), older.clone(), newer.clone());
+            writer.set(Some(std::thread::spawn(move || {
+                while !is_replaced(&old, &path) {
+                    std::thread::yield_now();
+                }
+                let mut new = File::create(&path).unwrap();
+                old.write_all(older.as_bytes()).unwrap();
+                drop(old);
+                std::thread::sleep(Duration::from_millis(100));
+                new.write_all(newer.as_bytes()).unwrap();
+            })));
+        }
+        wrap(bytes, Which::All)
+    };
+    super::edit_within(&place.node, &lock, Path::new(PATH), change, NOT_LONG).unwrap();
+    writer.take().unwrap().join().unwrap();
+    assert_eq!(place.content(PATH), WRAPPED.replace(r#""n""#, r#""newer""#));
+    assert_eq!(place.names(), ["10-n.conflist"]);
+}
+
 #[test]
 fn a_file_that_stays_open_for_writing_is_left_to_its_writer() {
     let place = Place::new();

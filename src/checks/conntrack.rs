@@ -31,9 +31,10 @@ struct Facts {
 /// Looks at the table.
 #[must_use]
 pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
-    let table = match number(node, "count").and_then(|count| Ok(count.zip(number(node, "max")?))) {
+    let number = |name| node.read_number(Path::new(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}")));
+    let table = match number("count").and_then(|count| Ok(count.zip(number("max")?))) {
         Ok(table) => table,
-        Err(why) => return Finding::skipped(why),
+        Err(error) => return Finding::skipped(error.to_string()),
     };
     let statistics = node.read_text(Path::new("/proc/net/stat/nf_conntrack")).ok();
     let is_file = |folder: &str| {
@@ -45,16 +46,6 @@ pub fn look(node: &Node, _: &Subject, _: Depth) -> Finding {
         has_tool: FOLDERS.iter().any(|folder| is_file(folder)),
         wants_tool: node.has_kubelet(),
     })
-}
-
-/// A number of the table; `None` where there is no table.
-fn number(node: &Node, name: &str) -> Result<Option<u64>, String> {
-    let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
-    match node.read_text(Path::new(&path)) {
-        Ok(text) => text.parse().map(Some).map_err(|_| format!("{path}: expected a number")),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// The sum of `drop` over the processors: a line of names, then a line of hexadecimal numbers for each.

@@ -23,7 +23,7 @@ use crate::node::files::{FileError, Listing};
 const DATA_DIR: &str = "/var/lib/cni/networks";
 /// Before a call, no more files than this are counted: a larger pool is not read on the path of a good call.
 const QUICK_FILES: usize = 4096;
-/// A folder of this size in bytes has more files than that, on whatever file system: it is not even listed then.
+/// Before a call, no folder of more bytes than this is listed: it has, or once had, more files than that (ext4's do not shrink).
 const QUICK_BYTES: u64 = 512 << 10;
 /// In a pool of more than [`QUICK_FILES`], the holders of so many addresses are read. To read them all takes half a second for
 /// 65,000 of them.
@@ -72,10 +72,9 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     let network = config["name"].as_str().unwrap_or_default().to_owned();
     let folder = Path::new(data_dir).join(&network);
     let limit = if depth == Depth::Quick { QUICK_FILES } else { MAX_FILES };
-    let too_large = || Finding::skipped(format!("{} has more than {limit} files", folder.display()));
     let is_large = || node.metadata(&folder).is_ok_and(|metadata| metadata.len() > QUICK_BYTES);
     if depth == Depth::Quick && is_large() {
-        return too_large();
+        return Finding::skipped(format!("{} is too large to be listed before a call", folder.display()));
     }
     let listing = match node.list(&folder, limit) {
         Ok(listing) => listing,
@@ -84,7 +83,7 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         Err(error) => return Finding::skipped(error.to_string()),
     };
     if listing.cut {
-        return too_large();
+        return Finding::skipped(format!("{} has more than {limit} files", folder.display()));
     }
     let addresses = listing.names.iter().filter_map(|name| name.to_str()?.parse().ok());
     let mut pool = Pool {
@@ -167,9 +166,10 @@ fn judge(pool: &Pool, container_id: &str, ifname: &str) -> Finding {
                 if uses.len() > 1 { format!(" (range set {})", tightest.position) } else { String::new() };
             let lost = tightest.used.iter().filter(|held| leaked(held) || orphan(held)).count();
             let seen = tightest.used.iter().filter(|held| held.holder.is_some()).count();
+            let is_sample = seen < tightest.used.len();
             let of_them = match lost {
                 0 => String::new(),
-                _ if seen < tightest.used.len() => format!(", {lost} of the {seen} looked at leaked"),
+                _ if is_sample => format!(", {lost} of the {seen} looked at leaked"),
                 _ => format!(", {lost} of them leaked"),
             };
             let summary = format!("{}{of_them}{in_set}", tightest.counted());
@@ -178,17 +178,14 @@ fn judge(pool: &Pool, container_id: &str, ifname: &str) -> Finding {
                     .fix("delete the Pod, or run DEL for the container: the address is released with it")
             } else if tightest.free() == 0 {
                 let finding = Finding::fail(Cause::IpamExhausted, summary);
-                if lost > 0 {
-                    let folder = pool.folder.display();
-                    if seen < tightest.used.len() {
+                let folder = pool.folder.display();
+                match lost {
+                    0 => finding,
+                    _ if is_sample => {
                         finding.fix(format!("release the leaked addresses: remove their files in {folder}"))
-                    } else {
-                        finding.fix(format!(
-                            "release the {lost} leaked addresses: remove their files in {folder}"
-                        ))
                     }
-                } else {
-                    finding
+                    _ => finding
+                        .fix(format!("release the {lost} leaked addresses: remove their files in {folder}")),
                 }
             } else if tightest.free().saturating_mul(10) <= tightest.set.capacity() {
                 Finding::warn(summary)

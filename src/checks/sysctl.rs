@@ -51,8 +51,8 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     }
     let unread = RefCell::new(None);
     let value = |name: &str| {
-        number(node, name).unwrap_or_else(|why| {
-            *unread.borrow_mut() = Some(why);
+        node.read_number(&path_of(name)).unwrap_or_else(|error| {
+            unread.replace(Some(error.to_string()));
             None
         })
     };
@@ -76,16 +76,6 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
     match unread.take() {
         Some(why) if finding.status == Status::Ok => Finding::skipped(why),
         _ => finding,
-    }
-}
-
-/// A parameter's number; `None` where the kernel has no such parameter.
-fn number(node: &Node, name: &str) -> Result<Option<i64>, String> {
-    let path = path_of(name);
-    match node.read_text(&path) {
-        Ok(text) => text.parse().map(Some).map_err(|_| format!("{}: expected a number", path.display())),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error) => Err(error.to_string()),
     }
 }
 

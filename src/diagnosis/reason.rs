@@ -71,20 +71,29 @@ struct Deeper {
     words: &'static [&'static str],
     /// What a check may find.
     found: Cause,
+    /// Whether it goes deeper also than this finding, by which another check confirms the text.
+    over: fn(confirmed: &Finding) -> bool,
+}
+
+impl Deeper {
+    const fn new(told: Cause, found: Cause) -> Deeper {
+        Deeper { told, words: &[], found, over: |_| false }
+    }
 }
 
 const DEEPER: &[Deeper] = &[
-    Deeper { told: Cause::PluginCrashed, words: &[], found: Cause::PluginNotExecutable },
-    // Without its subnet, a flannel node has no pool, and its bridge an address of no network. A pool that is full of addresses
-    // of dead sandboxes is full whatever flannel does.
-    Deeper { told: Cause::IpamExhausted, words: &[], found: Cause::SubnetEnvMissing },
-    Deeper { told: Cause::BridgeAddressConflict, words: &[], found: Cause::SubnetEnvMissing },
+    Deeper::new(Cause::PluginCrashed, Cause::PluginNotExecutable),
+    // Without its subnet, a flannel node has no pool, and its bridge an address of no network. Where somebody has used up the
+    // last subnet that flannel had, that there is none any more goes deeper; a pool that is full of addresses of dead sandboxes
+    // is full whatever flannel does.
+    Deeper { over: |full| !has_leaks(full), ..Deeper::new(Cause::IpamExhausted, Cause::SubnetEnvMissing) },
+    Deeper::new(Cause::BridgeAddressConflict, Cause::SubnetEnvMissing),
     // Who asks somebody that is not there waits until a deadline.
-    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::AgentUnreachable },
-    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::ApiserverUnreachable },
-    Deeper { told: Cause::PluginTimeout, words: &[], found: Cause::IpamBackendUnavailable },
+    Deeper::new(Cause::PluginTimeout, Cause::AgentUnreachable),
+    Deeper::new(Cause::PluginTimeout, Cause::ApiserverUnreachable),
+    Deeper::new(Cause::PluginTimeout, Cause::IpamBackendUnavailable),
     // The kernel says so of an IPv6 address where IPv6 is off.
-    Deeper { told: Cause::PermissionDenied, words: &["address", "ip addr"], found: Cause::SysctlFailed },
+    Deeper { words: &["address", "ip addr"], ..Deeper::new(Cause::PermissionDenied, Cause::SysctlFailed) },
 ];
 
 /// What a warning explains only where the text has one of these words, in lower case.
@@ -125,26 +134,20 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
     };
     let text = happened.said().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let deeper = || {
-        let rows = DEEPER.iter().filter(|row| row.told == told.cause);
-        let mut fitting = rows.filter(|row| row.words.is_empty() || has(row.words));
-        fitting.find_map(|row| {
+    let confirmed = found(Status::Fail, told.cause);
+    let deeper = DEEPER
+        .iter()
+        .filter(|row| row.told == told.cause && (row.words.is_empty() || has(row.words)))
+        .filter(|row| confirmed.is_none_or(row.over))
+        .find_map(|row| {
             let warned = || found(Status::Warn, row.found).filter(|_| !row.words.is_empty());
             found(Status::Fail, row.found).or_else(warned)
-        })
-    };
+        });
     let warned = || {
         let words = ONLY_WITH.iter().find(|(cause, _)| *cause == told.cause).map(|(_, words)| *words);
         found(Status::Warn, told.cause).filter(|_| words.is_none_or(has))
     };
-    let confirmed = found(Status::Fail, told.cause);
-    // Somebody has used up the last subnet that flannel had: that there is none any more goes deeper.
-    let lost = || deeper().filter(|finding| finding.cause == Some(Cause::SubnetEnvMissing));
-    let decisive = match confirmed {
-        Some(full) if told.cause == Cause::IpamExhausted && !has_leaks(full) => lost().or(confirmed),
-        Some(_) => confirmed,
-        None => deeper().or_else(warned),
-    };
+    let decisive = deeper.or(confirmed).or_else(warned);
     let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
     if let Some(finding) = decisive {
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
@@ -381,6 +384,13 @@ mod tests {
         let leaky = full.clone().with("leaked", vec!["10.1.1.2"]);
         assert_eq!(diagnose(&error(FULL), &[lost.clone(), full], &[]).cause, Cause::SubnetEnvMissing);
         assert_eq!(diagnose(&error(FULL), &[lost, leaky], &[]).cause, Cause::IpamExhausted);
+    }
+
+    #[test]
+    fn a_cause_that_is_deeper_hides_the_other_one() {
+        for row in DEEPER {
+            assert!(row.found.entry().hides.contains(&row.told), "{} hides {}", row.found, row.told);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
@@ -19,7 +20,7 @@ use super::Node;
 use crate::cni::go::errno_text;
 
 /// What the kernel tells of a folder at a time, in bytes.
-const ENTRIES: usize = 16 * 1024;
+const ENTRIES: usize = 8 * 1024;
 
 /// Why a file could not be looked at. Names the path as it is on the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +50,12 @@ pub enum FileError {
         path: PathBuf,
         /// The largest size that is read.
         limit: u64,
+    },
+    /// It holds something else than a number.
+    #[error("{path}: expected a number")]
+    NoNumber {
+        /// The path.
+        path: PathBuf,
     },
 }
 
@@ -131,6 +138,18 @@ impl Node {
     pub fn read_text(&self, path: &Path) -> Result<String, FileError> {
         let content = self.read(path, 1 << 20)?;
         Ok(String::from_utf8_lossy(&content).trim_end().to_owned())
+    }
+
+    /// The number that a file below `/proc` or `/sys` holds; `None` where the kernel has no such file.
+    ///
+    /// # Errors
+    /// As [`Node::read`], or if it holds something else.
+    pub fn read_number<N: FromStr>(&self, path: &Path) -> Result<Option<N>, FileError> {
+        match self.read_text(path) {
+            Ok(text) => text.parse().map(Some).map_err(|_| FileError::NoNumber { path: path.to_owned() }),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the file system knows of a path; links are followed.

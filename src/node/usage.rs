@@ -138,7 +138,7 @@ impl Node {
     /// The number that a file holds.
     #[must_use]
     pub fn number(&self, path: &Path) -> Option<u64> {
-        self.read_text(path).ok()?.trim().parse().ok()
+        self.read_number(path).ok()?
     }
 }
 

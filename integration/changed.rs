@@ -68,6 +68,45 @@ fn a_binary_that_was_replaced_is_named_where_no_cause_is_known() {
 }
 
 #[test]
+fn what_the_node_shows_is_compared_where_it_explains_the_cause() {
+    let plugins = json!([{"type": "bridge", "bridge": "br0", "isGateway": true,
+        "ipam": {"type": "host-local", "subnet": "10.7.0.0/24"}}]);
+    let world = Network::of(plugins).versions(&["1.0.0"]).world("1.0.0", Wrapping::Whole);
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    assert_eq!(world.cnitool("del", NAME).run().status, 0);
+    world.sh(
+        "ip address flush dev br0 && ip address add 10.9.0.1/24 dev br0 && sysctl -qw net.ipv4.ip_forward=0",
+    );
+    let (error, end) = fail(&world);
+    assert_eq!(
+        end["changed"]["changes"],
+        json!([
+            {"what": "bridge br0", "before": "bridge 10.7.0.1/24", "now": "bridge 10.9.0.1/24"},
+            {"what": "net.ipv4.ip_forward", "before": "1", "now": "0"},
+        ])
+    );
+    assert_eq!(end["cause"], "bridge-address-conflict");
+    assert!(error.contains("; changed since the last good call: bridge br0; fix: "), "{error}");
+}
+
+#[test]
+fn a_kernel_with_which_no_call_went_well_is_told_by_doctor() {
+    let (world, good) = after_a_good_call();
+    let doctor = || world.cli(&["doctor", "kernel"]);
+    let told = format!(", at {}, had 5.0.0-old", good["time"].as_str().unwrap());
+    assert!(!doctor().text().contains("no good ADD"), "{}", doctor().text());
+    world.sh(r#"sed -i "s/\"kernel\":\"$(uname -r)\"/\"kernel\":\"5.0.0-old\"/" /var/lib/cniscope/good/*"#);
+    let after = doctor();
+    assert!(after.text().contains(": no problem, 1 warning\n"), "{}", after.text());
+    assert!(after.text().contains("no good ADD is known since the kernel "), "{}", after.text());
+    assert!(after.text().contains(&told), "{}", after.text());
+    // One with the kernel that runs.
+    world.configure(&network(1300, "10.7.0.0/24").list("1.0.0", Wrapping::Whole));
+    assert_eq!(world.cnitool("add", NAME).run().status, 0);
+    assert!(!doctor().text().contains("no good ADD"), "{}", doctor().text());
+}
+
+#[test]
 fn a_cause_that_nothing_of_it_explains_is_told_without() {
     let (world, _) = after_a_good_call();
     world.sh("ip -n pod link add eth0 type veth peer name other");

@@ -9,6 +9,7 @@ use super::subject::Subject;
 use crate::diagnosis::catalogue::Cause;
 use crate::diagnosis::finding::Finding;
 use crate::node::Node;
+use crate::node::last_good::{Good, KERNEL};
 use crate::node::modules::{Module, ModuleFiles};
 
 /// The kinds of links that plugins make; the kernel asks for the module of each by itself.
@@ -45,6 +46,17 @@ struct Facts {
     is_closed: bool,
     files: ModuleFiles,
     needs: Vec<Need>,
+    other_kernel: Option<OtherKernel>,
+}
+
+/// No call has gone well with the kernel that runs: the last good one ran with this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OtherKernel {
+    release: String,
+    /// When the call began.
+    time: String,
+    /// Whether that is so of every plugin of the node, not of this one alone.
+    of_all: bool,
 }
 
 /// Looks at the kernel's modules.
@@ -56,12 +68,27 @@ pub fn look(node: &Node, subject: &Subject, _: Depth) -> Finding {
         is_certain,
         state: node.module(module),
     };
+    let release = node.kernel();
     judge(&Facts {
-        release: node.kernel(),
+        other_kernel: other_kernel(&release, &subject.plugin, &node.good_calls()),
+        release,
         loads_modules: node.loads_modules(),
         is_closed: node.number(Path::new("/proc/sys/kernel/modules_disabled")) == Some(1),
         files: node.module_files(),
         needs: needed(subject).into_iter().map(need).collect(),
+    })
+}
+
+/// By the last good calls, the latest first.
+fn other_kernel(release: &str, plugin: &str, calls: &[Good]) -> Option<OtherKernel> {
+    let of_call = |call: &Good| call.facts.get(KERNEL).cloned().unwrap_or_default();
+    let last = calls.iter().find(|call| plugin.is_empty() || call.plugin == plugin)?;
+    let before = of_call(last);
+    let is_other = !release.is_empty() && !before.is_empty() && before != release;
+    is_other.then(|| OtherKernel {
+        release: before,
+        time: last.time.clone(),
+        of_all: calls.iter().all(|call| of_call(call) != release),
     })
 }
 
@@ -81,9 +108,14 @@ fn judge(facts: &Facts) -> Finding {
     let found = facts.needs.iter().filter_map(|need| of_need(facts, need));
     // Of those that are alike the first.
     let worst = found.collect::<Vec<_>>().into_iter().rev().max_by_key(|finding| finding.status);
-    let finding = worst.or_else(|| of_files(facts)).unwrap_or_else(|| untroubled(facts));
+    let finding =
+        worst.or_else(|| of_files(facts)).or_else(|| of_change(facts)).unwrap_or_else(|| untroubled(facts));
     let needs: serde_json::Map<String, Value> =
         facts.needs.iter().map(|need| (need.module.to_owned(), shown(&need.state))).collect();
+    let finding = match &facts.other_kernel {
+        Some(other) => finding.with("last_good", json!({"time": other.time, "release": other.release})),
+        None => finding,
+    };
     finding
         .with("release", facts.release.as_str())
         .with("modules", needs)
@@ -152,6 +184,22 @@ fn of_files(facts: &Facts) -> Option<Finding> {
     )
 }
 
+/// That one plugin has not been used since is no trouble yet; that no call has gone well may be.
+fn of_change(facts: &Facts) -> Option<Finding> {
+    let Facts { release, other_kernel, .. } = facts;
+    let OtherKernel { release: before, time, .. } = other_kernel.as_ref().filter(|other| other.of_all)?;
+    Some(
+        Finding::warn(format!(
+            "no good ADD is known since the kernel {release} runs; the last one, at {time}, had {before}"
+        ))
+        .explains(Cause::KernelUnsupported)
+        .fix(format!(
+            "compare what has changed between {before} and {release}: modules, options, the add-on's demands"
+        ))
+        .fix(format!("destructive: reboot the node into {before} (drain it first)")),
+    )
+}
+
 fn untroubled(facts: &Facts) -> Finding {
     let Facts { release, .. } = facts;
     let unknown: Vec<&str> =
@@ -162,6 +210,9 @@ fn untroubled(facts: &Facts) -> Finding {
             "the kernel {release} does not tell what is built in: {} may be there",
             unknown.join(", ")
         )),
+        _ if let Some(OtherKernel { release: before, time, .. }) = &facts.other_kernel => Finding::ok(
+            format!("the kernel {release} runs; the plugin's last good call, at {time}, had {before}"),
+        ),
         _ if facts.needs.is_empty() => Finding::ok(format!("the kernel {release} runs")),
         _ => Finding::ok(format!("the kernel {release} has what the plugin needs")),
     }

@@ -16,6 +16,7 @@ mod groups;
 pub mod https;
 pub mod inotify;
 pub mod itself;
+pub mod last_good;
 mod link_attributes;
 pub mod links;
 pub mod locks;

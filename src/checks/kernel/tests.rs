@@ -14,7 +14,42 @@ fn healthy() -> Facts {
         is_closed: false,
         files: ModuleFiles { has_own: true, others: vec!["6.1.0-18".into()] },
         needs: need("macvlan", Module::OnDisk),
+        other_kernel: None,
     }
+}
+
+/// A good call of this plugin with this kernel, on this day.
+fn good(plugin: &str, kernel: &str, day: u8) -> Good {
+    let facts = [(KERNEL.to_owned(), kernel.to_owned())].into();
+    Good { plugin: plugin.into(), time: format!("2026-01-{day:02}T00:00:00.000Z"), facts, ..Good::default() }
+}
+
+#[test]
+fn the_kernel_is_compared_with_that_of_the_last_good_call() {
+    let (well, lacks) = ("the kernel 6.1.0-13 has what the plugin needs", Some(Cause::KernelUnsupported));
+    let unused =
+        "the kernel 6.1.0-13 runs; the plugin's last good call, at 2026-01-02T00:00:00.000Z, had 6.1.0-12";
+    let none = "no good ADD is known since the kernel 6.1.0-13 runs; the last one, at 2026-01-02T00:00:00.000Z, had 6.1.0-12";
+    let (old, new) = (good("macvlan", "6.1.0-12", 2), good("macvlan", "6.1.0-13", 3));
+    let other = good("bridge", "6.1.0-13", 3);
+    let table = [
+        (vec![], Status::Ok, None, well),
+        (vec![new.clone(), old.clone()], Status::Ok, None, well),
+        (vec![other.clone(), old.clone()], Status::Ok, None, unused),
+        (vec![other], Status::Ok, None, well),
+        (vec![old.clone(), good("bridge", "6.1.0-11", 1)], Status::Warn, lacks, none),
+        (vec![good("macvlan", "", 2)], Status::Ok, None, well),
+    ];
+    for (calls, status, cause, summary) in table {
+        let other_kernel = other_kernel("6.1.0-13", "macvlan", &calls);
+        let finding = judge(&Facts { other_kernel, ..healthy() });
+        assert_eq!((finding.status, finding.cause, finding.summary.as_str()), (status, cause, summary));
+    }
+    let finding = judge(&Facts { other_kernel: other_kernel("6.1.0-13", "", &[old]), ..healthy() });
+    assert_eq!(
+        finding.evidence["last_good"],
+        json!({"time": "2026-01-02T00:00:00.000Z", "release": "6.1.0-12"})
+    );
 }
 
 #[test]

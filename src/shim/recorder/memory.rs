@@ -1,45 +1,30 @@
 //! What has changed since the last good call: its facts are kept, and held against those of a call that fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
+use super::facts::{self, BRIDGE, DEFAULT_ROUTE, RESOLV_CONF, SUBNET_ENV};
 use crate::checks::subject::Subject;
-use crate::cni::json;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::catalogue::Cause;
 use crate::digest::sha256;
 use crate::journal::record::{Change, Changed, Identity};
+use crate::node::last_good::{FOLDER, Facts, Good, LARGEST, MOST};
 use crate::node::replace::replace_loosely;
-use crate::node::{Node, bounded, clock};
+use crate::node::{Node, bounded};
 use crate::settings::Settings;
 
-/// Where the last good calls are kept, one for each network and plugin.
-const FOLDER: &str = "/var/lib/cniscope/good";
-/// The most of them: networks may be made by tenants.
-const MOST: usize = 1024;
-/// No file of them is larger, in bytes.
-const LARGEST: u64 = 1 << 20;
 /// How much of a file holds `{"of":"` and the hash.
 const START: usize = 23;
 /// How long reading one may take.
 const LIMIT: Duration = Duration::from_millis(20);
 /// While nothing changes, a good call is remembered this often.
 const AGAIN: Duration = Duration::from_mins(1);
-/// What is longer is kept as its hash.
-const LONGEST: usize = 256;
-/// Parts of a configuration that are different for every call.
-const OF_THE_CALL: [&str; 5] =
-    ["prevResult", "runtimeConfig", "args", "cni.dev/attachments", "cni.dev/valid-attachments"];
-/// What flanneld has for the node.
-const SUBNET_ENV: &str = "/run/flannel/subnet.env";
-
 /// For causes that are known, the beginnings of what explains them if it has changed.
 const EXPLAINS: &[(Cause, &[&str])] = &[
     (Cause::PluginCrashed, &["binary"]),
@@ -47,33 +32,24 @@ const EXPLAINS: &[(Cause, &[&str])] = &[
     (Cause::CniVersionMismatch, &["binary", "configuration"]),
     (Cause::ConfigInvalid, &["configuration"]),
     (Cause::ChainOrderWrong, &["configuration"]),
-    (Cause::BridgeAddressConflict, &["configuration", SUBNET_ENV]),
+    (Cause::BridgeAddressConflict, &["configuration", SUBNET_ENV, BRIDGE]),
+    (Cause::BridgeWrongKind, &["configuration", BRIDGE]),
     (Cause::InterfaceMissing, &["configuration", "kernel"]),
-    (Cause::MtuInvalid, &["configuration", SUBNET_ENV]),
+    (Cause::MtuInvalid, &["configuration", SUBNET_ENV, DEFAULT_ROUTE]),
     (Cause::KernelUnsupported, &["kernel", "binary"]),
     (Cause::BpfFailed, &["kernel", "binary"]),
     (Cause::IptablesFailed, &["kernel"]),
-    (Cause::SysctlFailed, &["kernel"]),
+    (Cause::SysctlFailed, &["kernel", "net."]),
+    (Cause::ApiserverUnreachable, &["configuration", RESOLV_CONF, DEFAULT_ROUTE]),
 ];
-
-/// What a call depends on, by name.
-type Facts = BTreeMap<String, String>;
-
-/// A call that went well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Good {
-    /// The hash of the facts. It stands first: the beginning of a file tells whether they are still the same.
-    of: String,
-    id: String,
-    time: String,
-    facts: Facts,
-}
 
 /// The facts of this call, beside those that are kept.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// The file of the network and the plugin.
     path: PathBuf,
+    /// The bridge that the call uses.
+    bridge: Option<String>,
     facts: Facts,
     /// Their hash, made while the delegate runs.
     of: String,
@@ -90,9 +66,9 @@ impl Memory {
     ) -> Memory {
         let whose = [&settings.journal.dir.to_string_lossy(), identity.network.as_str(), &identity.plugin];
         let path = Path::new(FOLDER).join(sha256(whose.join("\n").as_bytes()));
-        let facts = facts(node, settings, subject, identity, config);
+        let facts = facts::of_call(node, settings, subject, identity, config);
         let of = hashed(&facts);
-        Memory { path, facts, of }
+        Memory { path, bridge: subject.bridge(), facts, of }
     }
 
     /// What is not as it was. Nothing, if no good call is known.
@@ -100,18 +76,14 @@ impl Memory {
         let path = self.path.clone();
         let read = move || serde_json::from_slice(&Node::this().read(&path, LARGEST).ok()?).ok();
         let good: Good = bounded::run(LIMIT, read)??;
-        Some(self.since(&good))
-    }
-
-    fn since(&self, good: &Good) -> Changed {
-        let names: BTreeSet<&String> = good.facts.keys().chain(self.facts.keys()).collect();
-        let change = |name: &String| {
-            let of = |facts: &Facts| facts.get(name).cloned().unwrap_or_default();
-            let (before, now) = (of(&good.facts), of(&self.facts));
-            (before != now).then(|| Change { what: name.clone(), before, now })
-        };
-        let changes = names.into_iter().filter_map(change).collect();
-        Changed { id: good.id.clone(), time: good.time.clone(), changes }
+        let bridge = self.bridge.clone();
+        let of_node = bounded::run(LIMIT, move || facts::of_node(&Node::this(), bridge.as_deref()));
+        let mut all = changes(&good.facts, &self.facts);
+        // A call that an earlier release has kept has none of them.
+        if let Some(of_node) = of_node.filter(|_| !good.of_node.is_empty()) {
+            all.extend(changes(&good.of_node, &of_node));
+        }
+        Some(Changed { id: good.id, time: good.time, changes: all })
     }
 
     /// Keeps a call that went well as the last one. That this is not possible changes nothing.
@@ -124,7 +96,9 @@ impl Memory {
             of: self.of.clone(),
             id: identity.id.clone(),
             time: identity.time.clone(),
+            plugin: identity.plugin.clone(),
             facts: self.facts.clone(),
+            of_node: facts::of_node(&Node::this(), self.bridge.as_deref()),
         };
         let Ok(content) = serde_json::to_vec(&good) else { return };
         if known.is_none() {
@@ -133,6 +107,17 @@ impl Memory {
         }
         let _ = replace_loosely(&self.path, &content);
     }
+}
+
+/// What is not as it was, by name.
+fn changes(before: &Facts, now: &Facts) -> Vec<Change> {
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let change = |name: &String| {
+        let of = |facts: &Facts| facts.get(name).cloned().unwrap_or_default();
+        let (before, now) = (of(before), of(now));
+        (before != now).then(|| Change { what: name.clone(), before, now })
+    };
+    names.into_iter().filter_map(change).collect()
 }
 
 /// What the beginning of a file tells.
@@ -165,38 +150,8 @@ fn forget(folder: &Path) {
     }
 }
 
-fn facts(node: &Node, settings: &Settings, subject: &Subject, identity: &Identity, config: &[u8]) -> Facts {
-    let mut facts = Facts::new();
-    let mut put = |name: String, value: String| {
-        let value =
-            if value.len() > LONGEST { format!("sha256:{}", sha256(value.as_bytes())) } else { value };
-        facts.insert(name, value);
-    };
-    for (_, plugin) in subject.plugins() {
-        let file = subject.folders.iter().find_map(|folder| node.metadata(&folder.join(&plugin)).ok());
-        let described = file.and_then(|file| {
-            Some(format!("{} bytes, changed {}", file.size(), clock::rfc3339(file.modified().ok()?)))
-        });
-        put(format!("binary of {plugin}"), described.unwrap_or_default());
-    }
-    for member in json::members(config, &(0..config.len())).into_iter().flatten() {
-        let key = member.key(config);
-        if !OF_THE_CALL.contains(&key.as_ref()) {
-            put(format!("configuration: {key}"), String::from_utf8_lossy(&config[member.value]).into_owned());
-        }
-    }
-    if subject.plugin == "flannel" {
-        put(SUBNET_ENV.to_owned(), node.read_text(Path::new(SUBNET_ENV)).unwrap_or_default());
-    }
-    put("kernel".to_owned(), node.kernel());
-    put("boot".to_owned(), identity.boot_id.clone());
-    put("cniscope".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-    put("settings of cniscope".to_owned(), hashed(settings));
-    facts
-}
-
 /// What it is recognised by: to hash it takes less than to write it down, and every call does.
-fn hashed(what: &impl Hash) -> String {
+pub(super) fn hashed(what: &impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
@@ -231,8 +186,6 @@ pub(super) fn told(changed: Option<&Changed>, diagnosis: Diagnosis) -> Diagnosis
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn diagnosis(cause: Cause, summary: &str) -> Diagnosis {
@@ -270,65 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn facts_are_those_of_the_network_and_not_of_the_call() {
-        let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(root.path().join("bin")).unwrap();
-        std::fs::write(root.path().join("bin/bridge"), "ELF").unwrap();
-        let subject = Subject {
-            plugin: "bridge".into(),
-            folders: vec!["/none".into(), "/bin".into()],
-            config: json!({"ipam": {"type": "host-local"}}),
-            ..Subject::default()
-        };
-        let config = json!({
-            "name": "n", "mtu": 1400, "long": "x".repeat(500), "prevResult": {}, "runtimeConfig": {}, "args": {},
-        });
-        let identity: Identity = serde_json::from_value(json!({
-            "id": "1", "time": "", "node": "", "boot_id": "b", "pid": 1, "start_ticks": 1, "command": "ADD",
-            "container_id": "", "ifname": "", "netns": "", "pod_namespace": "", "pod_name": "", "network": "n",
-            "plugin": "bridge",
-        }))
-        .unwrap();
-        let node = Node::at(root.path());
-        let facts = facts(&node, &Settings::default(), &subject, &identity, config.to_string().as_bytes());
-        let names: Vec<&str> = facts.keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            [
-                "binary of bridge",
-                "binary of host-local",
-                "boot",
-                "cniscope",
-                "configuration: long",
-                "configuration: mtu",
-                "configuration: name",
-                "kernel",
-                "settings of cniscope",
-            ]
-        );
-        assert!(facts["binary of bridge"].starts_with("3 bytes, changed 2"), "{facts:?}");
-        assert_eq!(
-            (facts["binary of host-local"].as_str(), facts["configuration: mtu"].as_str()),
-            ("", "1400")
-        );
-        assert!(facts["configuration: long"].starts_with("sha256:"));
-    }
-
-    #[test]
     fn of_two_states_the_differences_are_told() {
         let facts = |pairs: &[(&str, &str)]| -> Facts {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let good = Good {
-            of: String::new(),
-            id: "1".into(),
-            time: "T".into(),
-            facts: facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]),
-        };
+        let before = facts(&[("kernel", "6"), ("gone", "x"), ("same", "s")]);
         let now = facts(&[("kernel", "7"), ("new", "y"), ("same", "s")]);
-        let memory = Memory { path: PathBuf::new(), facts: now, of: String::new() };
         let changes: Vec<[String; 3]> =
-            memory.since(&good).changes.into_iter().map(|one| [one.what, one.before, one.now]).collect();
+            changes(&before, &now).into_iter().map(|one| [one.what, one.before, one.now]).collect();
         assert_eq!(changes, [["gone", "x", ""], ["kernel", "6", "7"], ["new", "", "y"]]);
     }
 

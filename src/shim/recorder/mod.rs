@@ -6,6 +6,7 @@
 
 mod draft;
 mod evidence;
+mod facts;
 mod memory;
 mod preflight;
 mod status;

@@ -26,7 +26,7 @@ fn the_demo_shows_the_main_job_and_leaves_nothing() {
         r#""address": "10.244.7.2/29""#,
         r#"plugin type="bridge" failed (add): failed to allocate for range 0: no IP addresses available in range set: 10.244.7.1-10.244.7.6"#,
         r#"plugin type="cniscope" failed (add): plugin type="bridge" failed (add): failed to allocate for range 0: no IP addresses available in range set: 10.244.7.1-10.244.7.6; [cniscope: ipam-exhausted: 5 of 5 addresses used, 2 of them leaked; fix: "#,
-        r#""cni0" already has an IP address different from 10.244.7.1/29; [cniscope: bridge-address-conflict: cni0 has another address than the network's gateway 10.244.7.1/29; fix: "#,
+        r#""cni0" already has an IP address different from 10.244.7.1/29; [cniscope: bridge-address-conflict: cni0 has another address than the network's gateway 10.244.7.1/29; changed since the last good call: bridge cni0; fix: "#,
         "$ cniscope journal",
         "$ cniscope show last-failed",
         "cause: bridge-address-conflict",

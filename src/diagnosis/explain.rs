@@ -1,5 +1,6 @@
 //! The explanation of a text, which may be one error or a log with many.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use super::own::Own;
 use super::peel::{self, Layers};
 use super::reading::{self, Reading};
 use super::reason::{self, Happened};
+use super::signatures::Rank;
 
 /// A failure that a text tells of, with what is known of its cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +44,9 @@ pub struct Failure {
     /// The text.
     #[serde(skip)]
     text: String,
+    /// How much it tells.
+    #[serde(skip)]
+    rank: Option<Rank>,
 }
 
 /// What a text tells.
@@ -99,6 +104,8 @@ const FAILURE: &[&str] = &[
     "unauthorized",
     "forbidden",
 ];
+/// The kubelet's words for a sandbox that it could not make.
+const OF_SANDBOX: &str = "Failed to create pod sandbox";
 /// Words of this length with a digit in them are ids and names.
 const ID: usize = 16;
 
@@ -111,20 +118,28 @@ pub fn explain(text: &str, own: &[Own]) -> Explanation {
     }
     let entries = peel::entries(text);
     let is_log = entries.len() > 1;
-    let mut shapes: HashMap<String, Piece> = HashMap::new();
-    let mut order = Vec::new();
-    for entry in entries.into_iter().filter(|entry| !is_log || tells_of_failure(entry)) {
-        let shape = shape(entry);
+    let mut pieces = alike(entries.iter().copied().filter(|entry| !is_log || tells_of_failure(entry)));
+    if pieces.is_empty() {
+        // What the kernel says of a full table has no word for a failure.
+        pieces = alike(entries.into_iter());
+        pieces.retain(|piece| reading::read(&piece.text, own).rank >= Some(Rank::Word));
+    }
+    explain_pieces(&pieces, own)
+}
+
+/// The entries of a log, each with how often it is there.
+fn alike<'a>(entries: impl Iterator<Item = &'a str>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for entry in entries {
+        let place = *places.entry(shape(entry)).or_insert(pieces.len());
         let count = events::times(entry);
-        if let Some(piece) = shapes.get_mut(&shape) {
-            piece.count += count;
-        } else {
-            order.push(shape.clone());
-            shapes.insert(shape, Piece { text: entry.to_owned(), count, pod: None });
+        match pieces.get_mut(place) {
+            Some(piece) => piece.count += count,
+            None => pieces.push(Piece { text: entry.to_owned(), count, pod: None }),
         }
     }
-    let pieces: Vec<Piece> = order.iter().filter_map(|shape| shapes.remove(shape)).collect();
-    explain_pieces(&pieces, own)
+    pieces
 }
 
 /// Explains events as `kubectl` prints them.
@@ -154,10 +169,17 @@ pub fn explain_pieces(pieces: &[Piece], own: &[Own]) -> Explanation {
     let causes: HashSet<Cause> = failures.iter().map(|failure| failure.cause).collect();
     let is_hidden =
         |cause: Cause| causes.iter().any(|other| *other != cause && other.entry().hides.contains(&cause));
-    // What is known stands before what is guessed, a cause before what follows from it, the frequent before the rare.
+    // What is known stands before what is guessed, a cause before what follows from it, the failure of the sandbox before what
+    // else happened, the frequent before the rare, and the clear before the less clear.
     failures.sort_by_key(|failure| {
-        let doubt = ["high", "medium", "low"].iter().position(|sure| *sure == failure.confidence);
-        (doubt.map_or(2, |doubt| doubt / 2), is_hidden(failure.cause), std::cmp::Reverse(failure.count))
+        let doubt = match failure.rank {
+            Some(Rank::Weak) => 2,
+            Some(Rank::Around) => 1,
+            Some(_) => 0,
+            None => 3,
+        };
+        let is_aside = !failure.text.contains(OF_SANDBOX);
+        (doubt, is_hidden(failure.cause), is_aside, Reverse(failure.count), Reverse(failure.rank))
     });
     let mut failures = failures.into_iter();
     let first = failures.next().unwrap_or_else(|| Failure::new(reading::read("", own), "", 0));
@@ -176,6 +198,7 @@ impl Failure {
             what: title.clone(),
             title,
             confidence: reading.confidence(),
+            rank: reading.rank,
             evidence: reading.evidence.into_iter().collect(),
             fix,
             verify: entry.verify,

@@ -30,7 +30,13 @@ pub(super) const ENTRIES: &[Entry] = &[
             "kubectl get --raw /readyz",
             "kubectl get endpoints kubernetes",
         ],
-        hides: &[Cause::PluginTimeout, Cause::AgentRefused, Cause::IpamBackendUnavailable],
+        hides: &[
+            Cause::PluginTimeout,
+            Cause::AgentRefused,
+            Cause::IpamBackendUnavailable,
+            Cause::IpamPoolMissing,
+            Cause::NetworkNotReady,
+        ],
     },
     Entry {
         cause: Cause::ApiserverDenied,

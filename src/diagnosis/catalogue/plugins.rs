@@ -20,7 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             safe("restart the network add-on's Pod on this node: most install their binaries at start"),
         ],
         verify: &["ls -l /opt/cni/bin", "grep -rn '\"type\"' /etc/cni/net.d"],
-        hides: &[],
+        hides: &[Cause::NetworkNotReady],
     },
     Entry {
         cause: Cause::PluginNotExecutable,
@@ -128,7 +128,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             ),
         ],
         verify: &["ls -l /etc/cni/net.d", "cniscope doctor config"],
-        hides: &[],
+        hides: &[Cause::NetworkNotReady],
     },
     Entry {
         cause: Cause::CniVersionMismatch,
@@ -147,7 +147,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             safe("or set cniVersion to one that every plugin of the list and the runtime support"),
         ],
         verify: &["cniscope doctor cni-version", "grep -rn cniVersion /etc/cni/net.d"],
-        hides: &[],
+        hides: &[Cause::NetworkNotReady],
     },
     Entry {
         cause: Cause::ChainOrderWrong,

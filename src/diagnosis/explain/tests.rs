@@ -43,6 +43,31 @@ fn a_line_tells_of_a_failure_in_the_systems_words_too() {
 }
 
 #[test]
+fn a_log_without_a_word_for_a_failure_is_read_for_what_tells_a_cause_by_itself() {
+    let line = |second: u32, text: &str| format!("Feb  6 16:05:0{second} node kernel: {text}\n");
+    let full = "nf_conntrack: table full, dropping packet.";
+    let log = [line(1, full), line(2, "net_ratelimit: 7 callbacks suppressed"), line(3, full)].concat();
+    assert_eq!(told(&explain(&log, &[])), [(Cause::ConntrackFailed, 2)]);
+    let log = [line(1, "eth0: link becomes ready"), line(2, "eth0: entered promiscuous mode")].concat();
+    assert_eq!(told(&explain(&log, &[])), [(Cause::Unknown, 0)]);
+}
+
+#[test]
+fn of_failures_that_are_as_frequent_the_sandboxs_stands_first_and_then_the_clearer() {
+    let (gone, taken) =
+        ("network-attachment-definitions.k8s.cni.cncf.io \"a\" not found", "operation not permitted");
+    let sandbox = format!("Failed to create pod sandbox: {taken}");
+    let table = [
+        ([gone, &sandbox], [Cause::PermissionDenied, Cause::ApiObjectMissing]),
+        ([taken, gone], [Cause::ApiObjectMissing, Cause::PermissionDenied]),
+    ];
+    for (texts, expected) in table {
+        let pieces = texts.map(|text| piece(text, 1));
+        assert_eq!(told(&explain_pieces(&pieces, &[])), expected.map(|cause| (cause, 1)), "{texts:?}");
+    }
+}
+
+#[test]
 fn entries_that_differ_in_times_and_ids_only_are_of_one_failure() {
     let entry = |second: u32, id: &str| {
         format!("2024-05-01T10:00:0{second}Z level=error msg=\"it failed for {id}\"\n")

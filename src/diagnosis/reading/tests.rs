@@ -123,6 +123,40 @@ fn permission_denied_depends_on_what_is_denied() {
 }
 
 #[test]
+fn a_namespace_that_may_not_be_looked_at_is_not_gone() {
+    let denied = r#"failed to Statfs "/proc/6043/ns/net": permission denied"#;
+    let twice = format!(
+        r#"{denied}, failed to clean up sandbox container "a" network: failed to Statfs "/proc/6043/ns/net""#
+    );
+    assert_read(&[(denied, Cause::PermissionDenied), (&twice, Cause::PermissionDenied)]);
+    assert_read(&[(r#"failed to Statfs "/proc/6043/ns/net"#, Cause::NetnsGone)]);
+}
+
+/// The kernel says the same of rules, filters and routes that are not there, as netlink asks for them.
+#[test]
+fn what_is_missing_is_a_file_only_where_one_is_named() {
+    assert_read(&[
+        ("failed to del rule table 500: no such file or directory", Cause::Unknown),
+        ("open /var/lib/cni/cache/a: no such file or directory", Cause::FilesystemBroken),
+    ]);
+}
+
+#[test]
+fn systemd_and_the_runtime_are_not_the_network() {
+    assert_read(&[
+        (
+            "dial unix /run/systemd/private: connect: no such file or directory failed to add conmon to systemd sandbox cgroup",
+            Cause::RuntimeFailed,
+        ),
+        (
+            "creating container for [/x]: sd-bus call: Transport endpoint is not connected",
+            Cause::RuntimeFailed,
+        ),
+        (r#"RuntimeHandler "runsc" not supported"#, Cause::RuntimeFailed),
+    ]);
+}
+
+#[test]
 fn a_daemon_that_hands_out_addresses_is_no_agent() {
     assert_read(&[
         (

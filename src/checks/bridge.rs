@@ -1,5 +1,6 @@
 //! `bridge`: what stands under the bridge's name (`plugins/main/bridge/bridge.go`).
 
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +12,16 @@ use super::ranges;
 use super::subject::Subject;
 use crate::cni::environment::Verb;
 use crate::diagnosis::catalogue::Cause;
-use crate::diagnosis::finding::Finding;
+use crate::diagnosis::finding::{Finding, Status};
 use crate::node::Node;
 use crate::node::links::{Link, LinkError};
+use sharing::Other;
 
 /// How many ports a bridge holds (`BR_MAX_PORTS` in the kernel's net/bridge/br_private.h, less the bridge itself).
 const MAX_PORTS: usize = 1023;
+
+/// How many of the networks that share it a record names.
+const NAMED: usize = 16;
 
 /// What the configuration wants of the bridge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +42,16 @@ struct Links {
     bridge: Option<Link>,
     /// The one that gets the gateways' addresses.
     of_gateways: Option<Link>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Facts {
+    wanted: Wanted,
+    links: Links,
+    /// How many ports the bridge has, where they were counted.
+    ports: Option<usize>,
+    /// The other networks that use it, where they were looked for.
+    others: Vec<Other>,
 }
 
 /// Whether the call makes or uses a bridge.
@@ -62,7 +77,14 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         (Some(bridge), Depth::Full) => node.count_ports(bridge.index).ok(),
         _ => None,
     };
-    judge(&wanted, &links, ports)
+    // Of a call nothing is told of other networks but whose address is in its way.
+    let is_asked =
+        !subject.is_call() || links.of_gateways.as_ref().and_then(|it| obstacle(&wanted, it)).is_some();
+    let others = match depth {
+        Depth::Full if is_asked => sharing::others(node, subject, &wanted.name),
+        _ => Vec::new(),
+    };
+    judge(&Facts { wanted, links, ports, others })
 }
 
 fn links(node: &Node, wanted: &Wanted) -> Result<Links, LinkError> {
@@ -98,28 +120,35 @@ fn wanted(config: &Value, name: String) -> Wanted {
     }
 }
 
-fn judge(wanted: &Wanted, links: &Links, ports: Option<usize>) -> Finding {
-    let name = &wanted.name;
-    let Some(link) = &links.bridge else {
-        return Finding::ok(format!("{name} does not exist yet: the plugin makes it"))
-            .with("bridge", name.as_str());
+fn judge(facts: &Facts) -> Finding {
+    let name = &facts.wanted.name;
+    let found = match &facts.links.bridge {
+        None => Finding::ok(format!("{name} does not exist yet: the plugin makes it")),
+        Some(link) if link.kind.as_deref() == Some("bridge") => judge_bridge(facts, link),
+        Some(link) => wrong_kind(name, kind(link)),
     };
-    let kind = link.kind.as_deref().unwrap_or("physical interface");
-    let finding = if kind == "bridge" {
-        judge_bridge(wanted, link, links.of_gateways.as_ref(), ports)
-    } else {
-        wrong_kind(name, kind)
-    };
-    let mut finding = finding
-        .with("bridge", name.as_str())
-        .with("kind", kind)
-        .with("up", link.up)
-        .with("mtu", link.mtu)
-        .with("addresses", shown(&link.addresses));
-    if let Some(ports) = ports {
+    let clash = || sharing::clash(&facts.wanted, &facts.others);
+    let finding = if found.status == Status::Fail { found } else { clash().unwrap_or(found) };
+    let mut finding = finding.with("bridge", name.as_str());
+    if let Some(link) = &facts.links.bridge {
+        finding = finding
+            .with("kind", kind(link))
+            .with("up", link.up)
+            .with("mtu", link.mtu)
+            .with("addresses", shown(&link.addresses));
+    }
+    if let Some(ports) = facts.ports {
         finding = finding.with("ports", ports);
     }
+    if !facts.others.is_empty() {
+        finding = finding
+            .with("shared_with", facts.others.iter().take(NAMED).map(Other::shown).collect::<Vec<_>>());
+    }
     finding
+}
+
+fn kind(link: &Link) -> &str {
+    link.kind.as_deref().unwrap_or("physical interface")
 }
 
 fn wrong_kind(name: &str, kind: &str) -> Finding {
@@ -130,32 +159,47 @@ fn wrong_kind(name: &str, kind: &str) -> Finding {
         ))
 }
 
-fn judge_bridge(wanted: &Wanted, link: &Link, of_gateways: Option<&Link>, ports: Option<usize>) -> Finding {
-    let name = &wanted.name;
-    if ports.is_some_and(|ports| ports >= MAX_PORTS) {
+fn judge_bridge(facts: &Facts, link: &Link) -> Finding {
+    let (wanted, name) = (&facts.wanted, &facts.wanted.name);
+    if facts.ports.is_some_and(|ports| ports >= MAX_PORTS) {
         return Finding::fail(
             Cause::BridgeWrongKind,
             format!("{name} has {MAX_PORTS} ports, the most that a bridge can have"),
         )
         .fix("spread the Pods over more nodes, or over a second network with a bridge of its own");
     }
-    if let Some((foreign, expected)) = of_gateways.and_then(|link| obstacle(wanted, link)) {
-        let (holder, expected) = (&wanted.gateway_link, shown(expected));
-        let gateway = expected.join(" or ");
-        return Finding::fail(
-            Cause::BridgeAddressConflict,
-            format!("{holder} has another address than the network's gateway {gateway}"),
-        )
-        .with("foreign", foreign.to_string())
-        .with("expected", expected)
-        .fix(format!("take the foreign address off {holder}, or give the network the subnet that {holder} has"))
-        .fix(format!("destructive: ip address delete {foreign} dev {holder} (Pods of the network that owns it lose their gateway)"));
+    if let Some(conflict) = facts.links.of_gateways.as_ref().and_then(|it| conflict(facts, it)) {
+        return conflict;
     }
     // Without ports a bridge falls back to 1500, and takes the MTU of the first port that joins (net/bridge/br_if.c).
     if let Some(mtu) = wanted.mtu.filter(|mtu| link.carrier && *mtu != u64::from(link.mtu)) {
         return Finding::warn(format!("{name} has MTU {}, the configuration asks for {mtu}", link.mtu));
     }
     Finding::ok(format!("{name} is a bridge that fits the network"))
+}
+
+/// An address that keeps the plugin from setting the gateway's.
+fn conflict(facts: &Facts, link: &Link) -> Option<Finding> {
+    let (foreign, expected) = obstacle(&facts.wanted, link)?;
+    let (holder, expected) = (&facts.wanted.gateway_link, shown(expected));
+    let gateway = expected.join(" or ");
+    let mut finding = Finding::fail(
+        Cause::BridgeAddressConflict,
+        format!("{holder} has another address than the network's gateway {gateway}"),
+    )
+    .with("foreign", foreign.to_string())
+    .with("expected", expected)
+    .fix(format!("take the foreign address off {holder}, or give the network the subnet that {holder} has"));
+    if let Some(owner) = sharing::owner(&facts.others, holder, foreign) {
+        let (network, file) = (owner.network.as_str(), owner.file.display().to_string());
+        finding = finding.fix(format!(
+            "{foreign} is the gateway of the network {network} in {file}: give one of the two another bridge name"
+        ));
+        finding = finding.with("gateway_of", network).with("its_file", file);
+    }
+    Some(finding.fix(format!(
+        "destructive: ip address delete {foreign} dev {holder} (Pods of the network that owns it lose their gateway)"
+    )))
 }
 
 /// The address by which the plugin fails, and the gateways that it wants in its place.

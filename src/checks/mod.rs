@@ -141,7 +141,7 @@ pub const TABLE: &[Check] = &[
     },
     Check {
         name: "bridge",
-        about: "the bridge: kind, address against the network's gateway, ports, MTU",
+        about: "the bridge: kind, address against the network's gateway, ports, MTU, other networks that use it",
         fits: bridge::fits,
         before: true,
         after: After::Always,

@@ -72,7 +72,7 @@ fn states_of_a_bridge() {
     ];
     for (wanted, link, ports, status, cause, summary) in table {
         let links = Links { of_gateways: link.clone(), bridge: link };
-        let finding = judge(&wanted, &links, ports);
+        let finding = judge(&Facts { wanted, links, ports, others: Vec::new() });
         assert_eq!((finding.status, finding.cause, finding.summary.as_str()), (status, cause, summary));
     }
 }
@@ -80,7 +80,8 @@ fn states_of_a_bridge() {
 #[test]
 fn the_foreign_address_stands_in_the_evidence_and_not_in_the_summary() {
     let foreign = Some(bridge(&["10.9.0.1/24"]));
-    let finding = judge(&gateway(), &Links { of_gateways: foreign.clone(), bridge: foreign }, Some(3));
+    let links = Links { of_gateways: foreign.clone(), bridge: foreign };
+    let finding = judge(&Facts { wanted: gateway(), links, ports: Some(3), others: Vec::new() });
     assert_eq!(
         json!(finding.evidence),
         json!({
@@ -106,7 +107,8 @@ fn with_a_vlan_the_gateway_is_on_a_link_of_its_own() {
         ),
     ];
     for (of_gateways, status, summary) in table {
-        let finding = judge(&wanted, &Links { bridge: Some(bridge(&["10.7.0.1/24"])), of_gateways }, None);
+        let links = Links { bridge: Some(bridge(&["10.7.0.1/24"])), of_gateways };
+        let finding = judge(&Facts { wanted: wanted.clone(), links, ..Facts::default() });
         assert_eq!((finding.status, finding.summary.as_str()), (status, summary));
     }
 }
@@ -124,4 +126,76 @@ fn each_link_is_asked_for_by_its_name() {
         [status(json!(null)), status(json!(0)), status(json!(7)), status(json!(100))],
         [Status::Ok, Status::Ok, Status::Ok, Status::Fail]
     );
+}
+
+fn other(subnet: &str) -> Other {
+    let config = json!({"isGateway": true, "mtu": 1400, "ipam": {"subnet": subnet}});
+    Other {
+        network: "old".into(),
+        file: "/etc/cni/net.d/87-old.conflist".into(),
+        is_beside: true,
+        wanted: wanted(&config, "cni0".into()),
+    }
+}
+
+#[test]
+fn whose_address_is_in_the_way_is_told() {
+    let link = Some(bridge(&["10.9.0.1/24"]));
+    let judged = |other| {
+        let links = Links { of_gateways: link.clone(), bridge: link.clone() };
+        judge(&Facts { wanted: gateway(), links, ports: None, others: vec![other] })
+    };
+    let finding = judged(Other { is_beside: false, ..other("10.9.0.0/24") });
+    assert_eq!(finding.summary, "cni0 has another address than the network's gateway 10.244.1.1/24");
+    assert_eq!(
+        finding.fix[1],
+        "10.9.0.1/24 is the gateway of the network old in /etc/cni/net.d/87-old.conflist: give one of the two another \
+         bridge name"
+    );
+    let evidence = &finding.evidence;
+    assert_eq!([&evidence["gateway_of"], &evidence["its_file"]], ["old", "/etc/cni/net.d/87-old.conflist"]);
+    let of_nobody = judged(other("10.8.0.0/24"));
+    assert_eq!((of_nobody.fix.len(), of_nobody.evidence.get("gateway_of")), (2, None));
+}
+
+#[test]
+fn a_network_that_shares_the_bridge_is_evidence_and_one_with_another_gateway_a_warning() {
+    let clash = "the network old puts another gateway on cni0: the calls of the one that comes second fail";
+    let table = [
+        (
+            Some(bridge(&["10.244.1.1/24"])),
+            "10.244.1.0/24",
+            Status::Ok,
+            "cni0 is a bridge that fits the network",
+        ),
+        (Some(bridge(&["10.244.1.1/24"])), "10.9.0.0/24", Status::Warn, clash),
+        (None, "10.244.1.0/24", Status::Ok, "cni0 does not exist yet: the plugin makes it"),
+        (None, "10.9.0.0/24", Status::Warn, clash),
+    ];
+    for (link, subnet, status, summary) in table {
+        let (wanted, links) = (gateway(), Links { of_gateways: link.clone(), bridge: link });
+        let finding = judge(&Facts { wanted, links, ports: None, others: vec![other(subnet)] });
+        assert_eq!((finding.status, finding.summary.as_str()), (status, summary));
+        let shared = &finding.evidence["shared_with"][0];
+        assert_eq!((&shared["network"], &shared["mtu"]), (&json!("old"), &json!(1400)));
+    }
+}
+
+#[test]
+fn of_a_call_other_networks_are_looked_for_where_an_address_is_in_its_way() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("etc/cni/net.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    let list = r#"{"name": "old", "plugins": [{"type": "bridge", "isGateway": true, "ipam": {"subnet": "10.9.0.0/24"}}]}"#;
+    std::fs::write(folder.join("87-old.conflist"), list).unwrap();
+    let config = json!({"name": "pods", "isGateway": true, "ipam": {"subnet": "10.244.1.0/24"}});
+    let subject = Subject { plugin: "bridge".into(), config, ..Subject::default() };
+    let found = |address: &str, depth| {
+        let node = Node::at(root.path()).with_links(&[bridge(&[address])]);
+        let evidence = look(&node, &subject, depth).evidence;
+        (evidence.contains_key("gateway_of"), evidence.contains_key("shared_with"))
+    };
+    assert_eq!(found("10.9.0.1/24", Depth::Full), (true, true));
+    assert_eq!(found("10.9.0.1/24", Depth::Quick), (false, false));
+    assert_eq!(found("10.244.1.1/24", Depth::Full), (false, false));
 }

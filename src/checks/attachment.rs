@@ -186,7 +186,7 @@ fn of_other_end(promise: &Promise, link: &Link, attached: &Attached) -> Option<F
 }
 
 fn of_mtu(link: &Link, overlay: Option<&Link>) -> Option<Finding> {
-    let overlay = overlay.filter(|overlay| link.mtu > overlay.mtu)?;
+    let overlay = overlay.filter(|overlay| link.mtu > flannel::room(overlay))?;
     let (name, mtu, device, room) = (&link.name, link.mtu, &overlay.name, overlay.mtu);
     let summary =
         format!("{name} has MTU {mtu}, but {device} carries {room}: larger packets to other nodes are lost");

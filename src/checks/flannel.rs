@@ -1,5 +1,6 @@
 //! `flannel`: what flanneld leaves on the node for the plugin (`flannel.go`, `flannel_linux.go`), and the overlay behind it.
 
+mod backend;
 #[cfg(test)]
 mod tests;
 
@@ -17,14 +18,12 @@ use crate::diagnosis::finding::Finding;
 use crate::node::Node;
 use crate::node::files::FileError;
 use crate::node::links::Link;
+pub(super) use backend::{VXLAN_OVERHEAD, VXLAN6_OVERHEAD, room};
 
 /// The device that flannel makes unless it is told another VNI.
 const DEVICE: &str = "flannel.1";
 pub(super) const SUBNET_ENV: &str = "/run/flannel/subnet.env";
-/// What vxlan takes of a packet over IPv4: Ethernet, IP, UDP and its own header.
-pub(super) const VXLAN_OVERHEAD: u32 = 50;
-/// Over IPv6 the outer header is 20 bytes longer.
-pub(super) const VXLAN6_OVERHEAD: u32 = 70;
+const RESTART: &str = "restart flanneld on this node: it makes its device again";
 
 /// What `subnet.env` tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,11 +44,23 @@ enum Found {
 /// The links that matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Links {
-    /// Flannel's device; another back end than vxlan has one of another kind, or none.
-    device: Option<Link>,
-    /// What the device sends through, or else what the largest part of the traffic leaves through.
-    lower: Option<Link>,
+    /// Flannel's devices: one, or with IPv4 and IPv6 one of each; some back ends have none.
+    devices: Vec<Link>,
+    /// All links below them.
+    lower: Vec<Link>,
+    /// What the largest part of the node's traffic leaves through, where there is no doubt.
+    outer: Option<Link>,
     bridge: Option<Link>,
+}
+
+impl Links {
+    /// What the device sends through.
+    fn below(&self, device: &Link) -> Option<&Link> {
+        match device.lower {
+            Some(index) => self.lower.iter().find(|link| link.index == index),
+            None => self.outer.as_ref(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,24 +134,20 @@ pub(super) fn device_behind(node: &Node, mut addresses: impl Iterator<Item = IpA
     }
     match node.link(DEVICE, None) {
         Ok(Some(device)) => Some(device),
-        _ => choose(node.links().ok()?, "").device,
+        _ => choose(node.links().ok()?, "").devices.into_iter().next(),
     }
 }
 
-/// Flannel names its devices `flannel.<VNI>`, `flannel-v6.<VNI>`, `flannel-wg`, `flannel.ipip` and `flannel0`.
 fn choose(links: Vec<Link>, bridge: &str) -> Links {
-    let named = |link: &&Link| link.name.starts_with("flannel");
-    let device = links.iter().find(|link| named(link) && link.kind.as_deref() == Some("vxlan"));
-    let device = device.or_else(|| links.iter().find(named)).cloned();
-    let below = device.as_ref().and_then(|device| device.lower);
-    let physical = |link: &&Link| link.kind.is_none() && link.up && link.name != "lo";
-    let lower = match below {
-        Some(index) => links.iter().find(|link| link.index == index),
-        // With one interface there is no doubt which one it is.
-        None if links.iter().filter(physical).count() == 1 => links.iter().find(physical),
-        None => None,
-    };
-    Links { lower: lower.cloned(), device, bridge: links.into_iter().find(|link| link.name == bridge) }
+    let mut devices: Vec<Link> =
+        links.iter().filter(|link| link.name.starts_with("flannel")).cloned().collect();
+    devices.sort_by_key(|device| device.kind.as_deref() != Some("vxlan"));
+    let is_below = |link: &&Link| devices.iter().any(|device| device.lower == Some(link.index));
+    let lower = links.iter().filter(is_below).cloned().collect();
+    let mut physical = links.iter().filter(|link| link.kind.is_none() && link.up && link.name != "lo");
+    // With one interface there is no doubt which one it is.
+    let outer = physical.next().filter(|_| physical.next().is_none()).cloned();
+    Links { devices, lower, outer, bridge: links.into_iter().find(|link| link.name == bridge) }
 }
 
 /// As `loadFlannelSubnetEnv` reads it.
@@ -176,7 +183,7 @@ fn parse(content: &str) -> Found {
 
 fn judge(facts: &Facts) -> Finding {
     let path = &facts.path;
-    let device_is_gone = facts.links.as_ref().is_some_and(|links| links.device.is_none());
+    let device_is_gone = facts.links.as_ref().is_some_and(|links| links.devices.is_empty());
     let lost = |what: String| {
         let device = if device_is_gone { ", and flannel has no device here" } else { "" };
         Finding::fail(Cause::SubnetEnvMissing, format!("{path} {what}{device}"))
@@ -197,7 +204,7 @@ fn judge(facts: &Facts) -> Finding {
             "name": link.name, "kind": link.kind, "up": link.up, "mtu": link.mtu, "addresses": addresses,
         })
     };
-    let finding = finding.with("device", links.device.as_ref().map_or(Value::Null, shown));
+    let finding = finding.with("devices", links.devices.iter().map(shown).collect::<Vec<_>>());
     finding.with("bridge", links.bridge.as_ref().map_or(Value::Null, shown))
 }
 
@@ -220,63 +227,77 @@ fn judge_links(facts: &Facts, env: &SubnetEnv, links: &Links) -> Finding {
             "destructive: ip address delete {first} dev {name} (the node's running Pods lose their gateway)"
         ));
     }
-    let restart = "restart flanneld on this node: it makes its device again";
-    let Some(device) = &links.device else {
-        return judge_without_device(env, links.lower.as_ref()).fix(restart);
+    let Some(first) = links.devices.first() else {
+        return judge_without_device(env, links.outer.as_ref());
     };
+    let fault = links.devices.iter().find_map(|device| of_device(facts, env, device, links.below(device)));
+    fault.unwrap_or_else(|| Finding::ok(format!("{} is whole and {} fits it", facts.path, first.name)))
+}
+
+/// What is wrong with a device of flannel's.
+fn of_device(facts: &Facts, env: &SubnetEnv, device: &Link, below: Option<&Link>) -> Option<Finding> {
+    let ours = |address: &IpNetwork| env.subnets.iter().any(|subnet| subnet.contains(address.ip()));
     let name = &device.name;
     if !device.up {
-        return Finding::warn(format!("{name} is down: Pods do not reach those of other nodes"))
-            .fix(format!("ip link set {name} up"));
+        return Some(
+            Finding::warn(format!("{name} is down: Pods do not reach those of other nodes"))
+                .fix(format!("ip link set {name} up")),
+        );
     }
-    let vni = name.strip_prefix("flannel.").and_then(|vni| vni.parse::<u32>().ok());
-    if vni.is_some() && device.kind.as_deref() != Some("vxlan") {
-        let kind = device.kind.as_deref().unwrap_or("physical interface");
-        return Finding::warn(format!("{name} is no vxlan but a {kind}")).fix(restart);
+    let backend = backend::of(device);
+    if let Some(backend) = backend.filter(|backend| device.kind.as_deref() != Some(backend.kind)) {
+        let (expected, kind) = (backend.kind, device.kind.as_deref().unwrap_or("physical interface"));
+        return Some(Finding::warn(format!("{name} is no {expected} but a {kind}")).fix(RESTART));
     }
     let own: Vec<_> = device.addresses.iter().filter(|address| address.is_ipv4()).collect();
     if !own.is_empty() && env.subnets.iter().any(IpNetwork::is_ipv4) && !own.into_iter().any(ours) {
-        return Finding::warn(format!("{name} is outside of the subnet that flannel has for this node now"))
-            .with("subnets", shown(&env.subnets))
-            .fix(restart);
+        return Some(
+            Finding::warn(format!("{name} is outside of the subnet that flannel has for this node now"))
+                .with("subnets", shown(&env.subnets))
+                .fix(RESTART),
+        );
     }
-    let too_large = |what: String, mtu: u64, limit: u32| {
+    let too_large = |what: String, mtu: u64| {
+        let limit = device.mtu;
         Finding::warn(format!("{what} is {mtu}, but {name} carries {limit}: larger packets are lost"))
             .explains(Cause::MtuInvalid)
     };
-    if let Some(mtu) = facts.delegate_mtu.filter(|mtu| *mtu > u64::from(device.mtu)) {
-        return too_large("the delegate's mtu".to_owned(), mtu, device.mtu)
-            .fix("take mtu out of the delegate's configuration: flannel sets it");
+    if let Some(mtu) = facts.delegate_mtu.filter(|mtu| *mtu > u64::from(room(device))) {
+        return Some(
+            too_large("the delegate's mtu".to_owned(), mtu)
+                .fix("take mtu out of the delegate's configuration: flannel sets it"),
+        );
     }
-    if facts.delegate_mtu.is_none() && env.mtu > device.mtu {
-        return too_large(format!("FLANNEL_MTU in {}", facts.path), env.mtu.into(), device.mtu).fix(restart);
+    if facts.delegate_mtu.is_none() && env.mtu > room(device) {
+        return Some(too_large(format!("FLANNEL_MTU in {}", facts.path), env.mtu.into()).fix(RESTART));
     }
-    if let Some(lower) = &links.lower
-        && device.kind.as_deref() == Some("vxlan")
-        && device.mtu > lower.mtu.saturating_sub(VXLAN_OVERHEAD)
-    {
-        let (mtu, room) = (device.mtu, lower.mtu.saturating_sub(VXLAN_OVERHEAD));
-        return Finding::warn(format!("{name} has MTU {mtu}, but the network below it has room for {room}"))
+    let (below, takes) = (below?, backend?.takes);
+    let carried = below.mtu.saturating_sub(takes);
+    (device.mtu > carried).then(|| {
+        let mtu = device.mtu;
+        Finding::warn(format!("{name} has MTU {mtu}, but the network below it has room for {carried}"))
             .explains(Cause::MtuInvalid)
-            .with("lower", lower.name.as_str())
-            .fix(restart);
-    }
-    Finding::ok(format!("{} is whole and {name} fits it", facts.path))
+            .with("lower", below.name.as_str())
+            .fix(RESTART)
+    })
 }
 
 /// `subnet.env` does not tell the back end, and host-gw needs no device: its MTU tells.
-fn judge_without_device(env: &SubnetEnv, lower: Option<&Link>) -> Finding {
-    match lower {
-        Some(lower)
-            if [VXLAN_OVERHEAD, VXLAN6_OVERHEAD]
-                .iter()
-                .any(|overhead| env.mtu.checked_add(*overhead) == Some(lower.mtu)) =>
-        {
-            Finding::warn("flannel.1 is gone: Pods do not reach those of other nodes")
+fn judge_without_device(env: &SubnetEnv, outer: Option<&Link>) -> Finding {
+    let Some(outer) = outer else {
+        return Finding::skipped("which back end flannel uses cannot be told: it has no device");
+    };
+    match gone(env, outer) {
+        Some(device) => {
+            Finding::warn(format!("{device} is gone: Pods do not reach those of other nodes")).fix(RESTART)
         }
-        Some(_) => Finding::ok("flannel has no device, as with host-gw"),
-        None => Finding::skipped("which back end flannel uses cannot be told: it has no device"),
+        None => Finding::ok("flannel has no device, as with host-gw"),
     }
+}
+
+/// The device for which `subnet.env` leaves room in what goes through this link.
+pub(super) fn gone(env: &SubnetEnv, outer: &Link) -> Option<String> {
+    backend::device_for(outer.mtu.checked_sub(env.mtu)?, env.subnets.iter().any(IpNetwork::is_ipv4))
 }
 
 fn shown(networks: &[IpNetwork]) -> Vec<String> {

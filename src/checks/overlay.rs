@@ -140,11 +140,7 @@ fn without_device(facts: &Facts) -> Finding {
             && link.addresses.iter().any(|address| address.is_ipv4() && is_outside(address))
     };
     let outer = || facts.links.iter().filter(leads_out);
-    let leaves_room = |link: &Link| {
-        [flannel::VXLAN_OVERHEAD, flannel::VXLAN6_OVERHEAD]
-            .iter()
-            .any(|overhead| env.mtu.checked_add(*overhead) == Some(link.mtu))
-    };
+    let leaves_room = |link: &Link| flannel::gone(env, link).is_some();
     if outer().any(leaves_room) && !outer().any(|link| link.mtu == env.mtu) {
         let summary = "flannel's device is gone: Pods do not reach those of other nodes";
         return Finding::fail(Cause::InterfaceMissing, summary)

@@ -34,7 +34,8 @@ pub(super) fn read(message: &[u8]) -> Option<Link> {
             IFLA_ADDRESS => link.mac = value.to_vec(),
             IFLA_MTU => link.mtu = number(value, 0),
             IFLA_MASTER => link.controller = Some(number(value, 0)),
-            IFLA_LINK => link.lower = Some(number(value, 0)),
+            // A tunnel that sends by the routes says 0.
+            IFLA_LINK => link.lower = Some(number(value, 0)).filter(|index| *index != 0),
             IFLA_LINK_NETNSID => link.peer_is_elsewhere = true,
             IFLA_AF_SPEC => link.forwards_ipv4 = forwards_ipv4(value),
             IFLA_LINKINFO => info(value, &mut link),
@@ -133,7 +134,11 @@ mod tests {
             addresses: Vec::new(),
         };
         assert_eq!(read(&message), Some(expected));
-        assert_eq!(read(&sent(Vec::new())), Some(Link { index: 7, up: true, ..Link::default() }));
+        let bare = Some(Link { index: 7, up: true, ..Link::default() });
+        assert_eq!(
+            (read(&sent(Vec::new())), read(&sent(vec![LinkAttribute::Link(0)]))),
+            (bare.clone(), bare)
+        );
     }
 
     #[test]

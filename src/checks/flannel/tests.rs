@@ -24,8 +24,9 @@ fn healthy() -> Facts {
         bridge_must_fit: true,
         delegate_mtu: None,
         links: Some(Links {
-            device: Some(device()),
-            lower: Some(link("eth0", None, 1500, "192.0.2.7/24")),
+            devices: vec![device()],
+            lower: Vec::new(),
+            outer: Some(link("eth0", None, 1500, "192.0.2.7/24")),
             bridge: Some(link("cni0", Some("bridge"), 1450, "10.244.1.1/24")),
         }),
     }
@@ -77,7 +78,7 @@ fn states_of_the_file() {
         (with(|_, _| {}), Status::Ok, None, format!("{path} is whole and flannel.1 fits it")),
         (with(|facts, _| facts.found = Found::Missing), Status::Fail, gone, format!("{path} is missing")),
         (
-            with(|facts, links| (facts.found, links.device) = (Found::Missing, None)),
+            with(|facts, links| (facts.found, links.devices) = (Found::Missing, Vec::new())),
             Status::Fail,
             gone,
             format!("{path} is missing, and flannel has no device here"),
@@ -120,31 +121,25 @@ fn states_of_the_links() {
             String::new(),
         ),
         (
-            with(|_, links| links.device = other("flannel.1", "vxlan")),
+            with(|_, links| links.devices = vec![other("flannel.1", "vxlan").unwrap()]),
             Status::Warn,
             None,
             format!("flannel.1 {outside}"),
         ),
         (
-            with(|_, links| links.device = other("flannel.1", "dummy")),
+            with(|_, links| links.devices = vec![other("flannel.1", "dummy").unwrap()]),
             Status::Warn,
             None,
             "flannel.1 is no vxlan but a dummy".into(),
         ),
         (
-            with(|_, links| links.device = Some(link("flannel-wg", Some("wireguard"), 1450, "10.244.1.0/32"))),
-            Status::Ok,
-            None,
-            String::new(),
-        ),
-        (
-            with(|_, links| links.device = Some(Link { up: false, ..device() })),
+            with(|_, links| links.devices = vec![Link { up: false, ..device() }]),
             Status::Warn,
             None,
             "flannel.1 is down: Pods do not reach those of other nodes".into(),
         ),
         (
-            with(|_, links| links.device = None),
+            with(|_, links| links.devices.clear()),
             Status::Warn,
             None,
             "flannel.1 is gone: Pods do not reach those of other nodes".into(),
@@ -152,14 +147,14 @@ fn states_of_the_links() {
         (
             with(|facts, links| {
                 facts.found = parse(&WHOLE.replace("1450", "1500"));
-                links.device = None;
+                links.devices.clear();
             }),
             Status::Ok,
             None,
             "flannel has no device, as with host-gw".into(),
         ),
         (
-            with(|_, links| (links.device, links.lower) = (None, None)),
+            with(|_, links| (links.devices, links.outer) = (Vec::new(), None)),
             Status::Skipped,
             None,
             "which back end flannel uses cannot be told: it has no device".into(),
@@ -178,7 +173,7 @@ fn states_of_the_links() {
             "the delegate's mtu is 9000, but flannel.1 carries 1450: larger packets are lost".into(),
         ),
         (
-            with(|_, links| links.lower.as_mut().unwrap().mtu = 1400),
+            with(|_, links| links.outer.as_mut().unwrap().mtu = 1400),
             Status::Warn,
             mtu,
             "flannel.1 has MTU 1450, but the network below it has room for 1350".into(),
@@ -199,12 +194,90 @@ fn the_device_is_found_with_what_it_sends_through() {
         numbered(4, Some(3), device()),
     ];
     let chosen = choose(links.clone(), "cni0");
-    assert_eq!(
-        (chosen.device, chosen.lower, chosen.bridge),
-        (Some(links[2].clone()), Some(links[1].clone()), None)
-    );
-    assert_eq!(choose(links[..2].to_vec(), "cni0").lower, None, "which of two is not known");
-    assert_eq!(choose(links[..1].to_vec(), "cni0").lower.unwrap().name, "eth0");
+    assert_eq!((chosen.below(&links[2]), &chosen.outer, &chosen.bridge), (Some(&links[1]), &None, &None));
+    assert_eq!(chosen.devices, [links[2].clone()]);
+    assert_eq!(choose(links[..2].to_vec(), "cni0").outer, None, "which of two is not known");
+    let wireguard = link("flannel-wg", Some("wireguard"), 1420, "10.244.1.0/32");
+    let chosen = choose(vec![links[0].clone(), wireguard.clone()], "cni0");
+    assert_eq!(chosen.below(&wireguard), Some(&links[0]));
+}
+
+/// A node with this device, on a network of this MTU.
+fn behind(name: &str, kind: &str, mtu: u32, flannel_mtu: u32, outer: u32) -> (Status, Option<Cause>, String) {
+    with(|facts, links| {
+        facts.found = parse(&WHOLE.replace("1450", &flannel_mtu.to_string()));
+        links.devices = vec![link(name, Some(kind), mtu, "10.244.1.0/32")];
+        links.outer.as_mut().unwrap().mtu = outer;
+    })
+}
+
+#[test]
+fn each_back_end_takes_its_own_of_the_mtu() {
+    let well = |name: &str| (Status::Ok, None, format!("{SUBNET_ENV} is whole and {name} fits it"));
+    let mtu = |summary: &str| (Status::Warn, Some(Cause::MtuInvalid), summary.to_owned());
+    let table = [
+        (behind("flannel.1", "vxlan", 1450, 1450, 1500), well("flannel.1")),
+        (behind("flannel-wg", "wireguard", 1420, 1420, 1500), well("flannel-wg")),
+        (behind("flannel-wg", "wireguard", 1440, 1420, 1500), well("flannel-wg")),
+        (
+            behind("flannel-wg", "wireguard", 1420, 1420, 1450),
+            mtu("flannel-wg has MTU 1420, but the network below it has room for 1390"),
+        ),
+        (
+            behind("flannel-wg-v6", "wireguard", 1440, 1420, 1500),
+            mtu("flannel-wg-v6 has MTU 1440, but the network below it has room for 1420"),
+        ),
+        (behind("flannel.ipip", "ipip", 1480, 1480, 1500), well("flannel.ipip")),
+        (
+            behind("flannel.ipip", "ipip", 1480, 1480, 1450),
+            mtu("flannel.ipip has MTU 1480, but the network below it has room for 1430"),
+        ),
+        (behind("flannel0", "tun", 1472, 1472, 1500), well("flannel0")),
+        // As flannel and the kernel make it.
+        (behind("flannel-v6.1", "vxlan", 1430, 1450, 1500), well("flannel-v6.1")),
+        (
+            behind("flannel-v6.1", "vxlan", 1430, 1450, 1450),
+            mtu("flannel-v6.1 has MTU 1430, but the network below it has room for 1380"),
+        ),
+        (
+            behind("flannel-v6.1", "vxlan", 1430, 1500, 1500),
+            mtu(
+                "FLANNEL_MTU in /run/flannel/subnet.env is 1500, but flannel-v6.1 carries 1430: larger packets are lost",
+            ),
+        ),
+        (
+            behind("flannel.ipip", "sit", 1480, 1480, 1500),
+            (Status::Warn, None, "flannel.ipip is no ipip but a sit".to_owned()),
+        ),
+    ];
+    for (found, expected) in table {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn of_two_families_the_device_that_is_wrong_is_told() {
+    let both = |mtu| {
+        with(|_, links| links.devices.push(link("flannel-v6.1", Some("vxlan"), mtu, "fd00:0:0:1::/128"))).2
+    };
+    assert_eq!(both(1430), "/run/flannel/subnet.env is whole and flannel.1 fits it");
+    assert_eq!(both(1450), "flannel-v6.1 has MTU 1450, but the network below it has room for 1430");
+}
+
+#[test]
+fn a_device_that_is_gone_is_told_by_the_room_that_is_left_for_it() {
+    let without = |flannel_mtu: &str| {
+        with(|facts, links| {
+            facts.found = parse(&WHOLE.replace("1450", flannel_mtu));
+            links.devices.clear();
+        })
+    };
+    let gone =
+        |name: &str| (Status::Warn, None, format!("{name} is gone: Pods do not reach those of other nodes"));
+    assert_eq!(without("1420"), gone("flannel-wg"));
+    assert_eq!(without("1480"), gone("flannel.ipip"));
+    // IPsec takes 77, and has no device.
+    assert_eq!(without("1423").0, Status::Ok);
 }
 
 fn looked(put: impl FnOnce(&Path), depth: Depth) -> (Status, Option<Cause>, String) {

@@ -26,6 +26,10 @@ const NAMED: usize = 16;
 /// What is younger may belong to a sandbox that is being made.
 const YOUNG: Duration = Duration::from_mins(2);
 
+/// How names begin that plugins make up, and how many hexadecimal digits come then: the bridge plugin's
+/// (`pkg/ip/link_linux.go`), Calico's, Cilium's.
+const MADE_UP: [(&str, usize); 3] = [("veth", 8), ("cali", 11), ("lxc", 12)];
+
 /// What was found, each by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Leftovers {
@@ -94,23 +98,34 @@ fn maker(path: &Path) -> Option<Maker> {
     Some(if id.is_some() { Maker::Containerd } else { Maker::Crio })
 }
 
-/// Ends of veths with the names that plugins make up (`pkg/ip/link_linux.go`: `veth` and eight digits; Calico: `cali` and
-/// eleven), whose other end is not in a sandbox but beside them.
+/// Ends of veths with names that plugins make up, whose other end is not in a sandbox but beside them.
+///
+/// A port of a bridge is none, wherever its other end is: the bridge plugin makes both at once, the other one in the sandbox
+/// (`SetupVeth` in `pkg/ip/link_linux.go`), so a call that fails leaves none on the node. What does stand there like that is the
+/// gateway of a VLAN (`ensureVlanInterface` in `plugins/main/bridge/bridge.go`), and it is in use.
 fn veths(links: &[Link]) -> Vec<String> {
-    let is_made_up = |name: &str| {
-        let digits = name.strip_prefix("veth").filter(|digits| digits.len() == 8);
-        let digits = digits.or(name.strip_prefix("cali").filter(|digits| digits.len() == 11));
-        let digits = digits.or(name.strip_prefix("lxc").filter(|digits| digits.len() == 12));
-        digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    };
     let is_left = |link: &&Link| {
         link.is_veth()
             && is_made_up(&link.name)
             && !link.peer_is_elsewhere
-            // What is a port of a bridge is in use, whatever for.
             && link.controller.is_none()
+            && !leads_to_a_vlans_gateway(link, links)
     };
     links.iter().filter(is_left).map(|link| link.name.clone()).collect()
+}
+
+fn is_made_up(name: &str) -> bool {
+    MADE_UP.iter().any(|(prefix, digits)| {
+        let rest = name.strip_prefix(prefix).filter(|rest| rest.len() == *digits);
+        rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    })
+}
+
+/// Whether the other end is the gateway of a VLAN, `<bridge>.<VLAN>`. It was of no sandbox, also where its bridge is gone.
+fn leads_to_a_vlans_gateway(link: &Link, links: &[Link]) -> bool {
+    let other = links.iter().find(|other| Some(other.index) == link.lower);
+    let vlan = other.and_then(|other| other.name.rsplit_once('.'));
+    vlan.is_some_and(|(_, vlan)| vlan.parse::<u16>().is_ok())
 }
 
 /// The cached results and the addresses that are held for sandboxes that are gone. `None` if that cannot be told.
@@ -299,6 +314,11 @@ mod tests {
             veth("veth-mine", false),
             Link { kind: None, ..veth("veth0a1b2c3f", false) },
             Link { controller: Some(3), ..veth("veth0a1b2c30", false) },
+            Link { index: 7, ..veth("cni0.100", false) },
+            Link { lower: Some(7), ..veth("veth0a1b2c31", false) },
+            veth("veth0a1b2c3", false),
+            veth("veth0a1b2c3d4", false),
+            veth("veth0a1b2c3x", false),
         ];
         assert_eq!(veths(&links), ["veth0a1b2c3d", "cali0a1b2c3d4e5", "lxc0a1b2c3d4e5f"]);
     }

@@ -127,7 +127,7 @@ fn facts(node: &Node, agent: &Agent) -> Facts {
     }
     let log = agent.processes.iter().find_map(|container| node.container_log(container));
     if let Some(log) = log {
-        facts.last_lines = node.last_lines(&log.path, LINES, BYTES).unwrap_or_default();
+        facts.last_lines = node.last_logged(&log.path, LINES, BYTES).unwrap_or_default();
         facts.restarts = log.restarts;
         facts.log = Some(log.path);
     }
@@ -153,7 +153,9 @@ fn verdict(agent: &Agent, facts: &Facts) -> Finding {
     let name = agent.name;
     let read_log = || match &facts.log {
         Some(log) => format!("read why: tail -n 50 {}", log.display()),
-        None => format!("find its Pod or unit on this node: it has no log in /var/log/pods ({name})"),
+        None => format!(
+            "find its Pod or unit on this node: it has no log in /var/log/pods and /var/log/containers ({name})"
+        ),
     };
     match facts.process {
         None if !facts.node_is_seen => Finding::skipped("the node's processes cannot be seen"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::flannel::flanneld;
 use crate::network::{NAME, Network, Wrapping};
-use crate::support::Ran;
+use crate::support::{Ran, cniscope};
 use crate::world::{PLUGINS, World};
 
 /// Where plugins are found before [`PLUGINS`].
@@ -190,6 +190,55 @@ fn an_mtu_larger_than_that_of_the_overlay() {
     let (world, end) = add(&network, ":");
     let summary = "eth0 has MTU 1500, but flannel.1 carries 1450: larger packets to other nodes are lost";
     tells(&world, &end, "attachment", "mtu-invalid", summary);
+}
+
+/// The finding of doctor in a container with this node's root, network and first process, after a script there.
+fn below_another_root(world: &World, script: &str, doctor: &str) -> (Value, String) {
+    let program = cniscope().display().to_string();
+    world.write(
+        "/run/container",
+        &format!(
+            "set -e\nmount -t proc proc /proc\nmkdir -p /run/host\nmount --rbind / /run/host\n{script}\n\
+             {doctor} {program} --root /run/host doctor attachment -o json || true\n"
+        ),
+    );
+    let examined = world.sh("unshare --pid --fork --mount --propagation slave sh /run/container");
+    let examined: Value = serde_json::from_str(&examined).unwrap();
+    let found = finding(&examined["findings"], "attachment");
+    (found["status"].clone(), found["summary"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn in_a_container_with_the_nodes_root_the_live_sandboxes_are_looked_at() {
+    let (world, _) = add(&bridge(), ":");
+    let found = |script: &str, doctor: &str| below_another_root(&world, script, doctor);
+    let told = |status: &str, summary: &str| (json!(status), summary.to_owned());
+    assert_eq!(found("", ""), told("ok", "1 live attachments are what their results promise"));
+    assert_eq!(
+        found("umount -l /run/host/run/netns/pod", ""),
+        told(
+            "skipped",
+            "the sandbox's network namespace is not mounted below this root: mount the root with HostToContainer (rslave)"
+        )
+    );
+    assert_eq!(
+        found("", "unshare --net"),
+        told("skipped", "this process is not in the network namespace of the node below this root")
+    );
+    assert_eq!(
+        found("umount -l /run/host/proc; umount -l /run/host/proc", ""),
+        told("skipped", "below this root is not the node that runs here")
+    );
+    let (status, summary) = found("", "setpriv --bounding-set -sys_admin --inh-caps -sys_admin");
+    assert_eq!(
+        (status, &*summary),
+        (json!("skipped"), "network namespace /run/netns/pod: operation not permitted")
+    );
+    world.sh("ip -n pod link set eth0 down");
+    assert_eq!(
+        found("", ""),
+        told("fail", "1 of 1 live attachments do not work; eth0 in the sandbox is down")
+    );
 }
 
 #[test]

@@ -47,12 +47,13 @@ pub struct DefaultRoute {
 }
 
 impl Node {
-    /// What there is of an attachment to the sandbox at `netns`, as far as it is asked for.
+    /// What there is of an attachment to the sandbox at `netns`, as far as it is asked for. Below another root than `/` the
+    /// node has to be this one ([`Node::has_this_network`]).
     ///
     /// # Errors
     /// If the network namespace cannot be entered, or the kernel cannot be asked.
     pub fn attached(&self, netns: &Path, asked: &Asked<'_>) -> Result<Attached, LinkError> {
-        let pod = RouteSocket::open(Some(netns))?;
+        let pod = RouteSocket::open_on(self, netns)?;
         let mut defaults = Vec::new();
         for (matters, family) in [(asked.ipv4, AddressFamily::Inet), (asked.ipv6, AddressFamily::Inet6)] {
             if matters {

@@ -42,16 +42,18 @@ impl Node {
         Some(names.iter().filter_map(look).collect())
     }
 
+    /// The number of the network namespace in which a process is.
+    pub(super) fn netns_of_process(&self, pid: u32) -> Option<u64> {
+        let target = self.link_target(&proc_path(pid, "ns/net"))?;
+        target.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+    }
+
     /// The numbers of the network namespaces in which processes are. `None` if not all processes can be seen.
     #[must_use]
     pub fn netns_of_processes(&self) -> Option<BTreeSet<u64>> {
         let mut found = BTreeSet::new();
         for pid in self.process_ids() {
-            let link = proc_path(pid, "ns/net");
-            let number = |target: PathBuf| {
-                target.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse::<u64>().ok()
-            };
-            match self.link_target(&link).and_then(number) {
+            match self.netns_of_process(pid) {
                 Some(number) => drop(found.insert(number)),
                 // The node's first process, which may be shielded from everybody, is in no sandbox.
                 None if pid == 1 => {}

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -50,12 +51,37 @@ impl Node {
             return look(path);
         }
         match self.file_system(path) {
-            Ok(found) if is_namespace(found.magic) => Netns::Present { own: false },
+            Ok(found) if is_namespace(found.magic) => Netns::Present {
+                own: self.metadata(path).is_ok_and(|found| is_home(found.dev(), found.ino())),
+            },
             Ok(_) => Netns::Unreadable(Errno::EXDEV),
             Err(error) if error.is_missing() => Netns::Missing,
             Err(FileError::System { errno, .. }) => Netns::Unreadable(errno),
             Err(_) => Netns::Unreadable(Errno::EINVAL),
         }
+    }
+
+    /// Opens a network namespace. Below another root than `/` it has to be mounted there.
+    pub(super) fn open_netns(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        if self.is_this() {
+            return open_namespace(path);
+        }
+        let fd = self.open(path, NAMESPACE).map_err(|error| match error {
+            FileError::System { errno, .. } => errno,
+            FileError::Kind { .. } | FileError::TooLarge { .. } => Errno::EINVAL,
+        })?;
+        if magic(fstatfs(&fd)?.filesystem_type()) == NSFS_MAGIC { Ok(fd) } else { Err(Errno::EINVAL) }
+    }
+
+    /// Whether this process is in the network namespace of the node, which is that of its first process. `None` if that cannot
+    /// be seen.
+    #[must_use]
+    pub fn has_this_network(&self) -> Option<bool> {
+        if self.is_this() {
+            return Some(true);
+        }
+        let own = fstat(home().ok()?).ok()?.st_ino;
+        Some(self.has_this_kernel() && self.netns_of_process(1)? == own)
     }
 }
 
@@ -68,21 +94,25 @@ pub fn look(path: &Path) -> Netns {
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Netns::Missing,
         Err(errno) => return Netns::Unreadable(errno),
     }
-    let own = match (stat(path), home().and_then(fstat)) {
-        (Ok(one), Ok(own)) => one.st_dev == own.st_dev && one.st_ino == own.st_ino,
-        _ => false,
-    };
-    Netns::Present { own }
+    Netns::Present { own: stat(path).is_ok_and(|found| is_home(found.st_dev, found.st_ino)) }
+}
+
+/// Whether this is the network namespace of this process.
+fn is_home(device: u64, inode: u64) -> bool {
+    home().and_then(fstat).is_ok_and(|own| (own.st_dev, own.st_ino) == (device, inode))
 }
 
 fn is_namespace(kind: u32) -> bool {
     kind == NSFS_MAGIC || kind == magic(PROC_SUPER_MAGIC)
 }
 
+/// How a namespace is opened.
+const NAMESPACE: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC).union(OFlag::O_NOCTTY);
+
 /// Opens a namespace; `EINVAL` if the path is none.
 fn open_namespace(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    let fd = open(path, flags, Mode::empty())?;
+    let fd = open(path, NAMESPACE, Mode::empty())?;
     if is_namespace(magic(fstatfs(&fd)?.filesystem_type())) { Ok(fd) } else { Err(Errno::EINVAL) }
 }
 
@@ -114,11 +144,16 @@ fn has_own_interface(name: &str) -> Result<bool, Errno> {
 /// # Errors
 /// If the path is no network namespace, or it may not be entered, or an earlier visit did not come back.
 pub fn inside<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, Errno> {
+    inside_open(&open_namespace(path)?, work)
+}
+
+/// The same for a network namespace that is open.
+pub(super) fn inside_open<T>(namespace: &OwnedFd, work: impl FnOnce() -> T) -> Result<T, Errno> {
     if is_astray() {
         return Err(Errno::EXDEV);
     }
     let home = home()?;
-    setns(open_namespace(path)?, CloneFlags::CLONE_NEWNET)?;
+    setns(namespace, CloneFlags::CLONE_NEWNET)?;
     let done = catch_unwind(AssertUnwindSafe(work));
     ASTRAY.set(setns(home, CloneFlags::CLONE_NEWNET).is_err());
     done.map_err(|_| Errno::EIO)

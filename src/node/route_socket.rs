@@ -20,6 +20,7 @@ use rtnetlink::packet_route::rule::RuleMessage;
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::{Socket, protocols::NETLINK_ROUTE};
 
+use super::Node;
 use super::link_attributes;
 use super::links::Link;
 use super::netlink::number;
@@ -45,6 +46,12 @@ pub enum LinkError {
     /// The kernel's answer is none that is known.
     #[error("netlink: {0}")]
     Answer(String),
+}
+
+impl LinkError {
+    fn netns(path: &Path, errno: Errno) -> LinkError {
+        LinkError::Netns { path: path.display().to_string(), errno }
+    }
 }
 
 impl From<DecodeError> for LinkError {
@@ -80,16 +87,24 @@ impl RouteSocket {
     /// One for the network namespace at `netns`, or else for this thread's own. A socket stays with the namespace in which it
     /// was made: the thread itself is there for no longer than that takes.
     pub(crate) fn open(netns: Option<&Path>) -> Result<RouteSocket, LinkError> {
-        let in_netns = |path: &Path, errno| LinkError::Netns { path: path.display().to_string(), errno };
-        let open = || Socket::new(NETLINK_ROUTE);
-        let socket = match netns {
-            Some(path) => netns::inside(path, open).map_err(|errno| in_netns(path, errno))?,
-            None if netns::is_astray() => return Err(in_netns(Path::new("of the node"), Errno::EXDEV)),
-            None => open(),
-        }?;
+        match netns {
+            Some(path) => RouteSocket::open_on(&Node::this(), path),
+            None if netns::is_astray() => Err(LinkError::netns(Path::new("of the node"), Errno::EXDEV)),
+            None => Ok(RouteSocket::of(Socket::new(NETLINK_ROUTE)?)),
+        }
+    }
+
+    /// One for the network namespace at a path of the node.
+    pub(super) fn open_on(node: &Node, netns: &Path) -> Result<RouteSocket, LinkError> {
+        let namespace = node.open_netns(netns);
+        let socket = namespace.and_then(|open| netns::inside_open(&open, || Socket::new(NETLINK_ROUTE)));
+        Ok(RouteSocket::of(socket.map_err(|errno| LinkError::netns(netns, errno))??))
+    }
+
+    fn of(socket: Socket) -> RouteSocket {
         // The kernel filters by itself where the check is strict (4.20 and later); elsewhere the callers do.
         let _ = socket.set_netlink_get_strict_chk(true);
-        Ok(RouteSocket { socket, asked: Cell::new(0) })
+        RouteSocket { socket, asked: Cell::new(0) }
     }
 
     /// The one message that answers. `None` if there is no such thing.

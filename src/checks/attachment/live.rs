@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
 use super::look_at;
@@ -15,7 +16,7 @@ use crate::diagnosis::finding::{Finding, Status};
 use crate::install::conflist;
 use crate::node::Node;
 use crate::node::files::FileError;
-use crate::node::netns::{self, Netns};
+use crate::node::netns::Netns;
 
 /// libcni's cache: a file for every attachment that was added and not deleted.
 const RESULTS: &str = "/var/lib/cni/results";
@@ -35,18 +36,38 @@ struct Attachment {
 
 /// Looks at every live sandbox.
 pub(super) fn look(node: &Node) -> Finding {
-    match attachments(node) {
-        Ok(attachments) if attachments.is_empty() => judge(Vec::new()),
-        Ok(_) if !node.is_this() => {
-            Finding::skipped("network namespaces cannot be entered below another root than /")
-        }
-        Ok(attachments) => judge(attachments.iter().map(|one| (one, look_at(node, &one.promise))).collect()),
-        Err(error) => Finding::skipped(error.to_string()),
+    let apart = apart(node);
+    match (attachments(node, apart.is_none()), apart) {
+        (Err(error), _) => Finding::skipped(error.to_string()),
+        (Ok(attachments), Some(why)) if !attachments.is_empty() => Finding::skipped(why),
+        (Ok(attachments), _) => judge(attachments.iter().map(|one| (one, found(node, one))).collect()),
     }
 }
 
-/// The attachments that libcni knows of, without those that are gone or cannot be judged.
-fn attachments(node: &Node) -> Result<Vec<Attachment>, FileError> {
+fn found(node: &Node, attachment: &Attachment) -> Finding {
+    match node.netns(&attachment.promise.netns) {
+        Netns::Unreadable(Errno::EXDEV) => Finding::skipped(
+            "the sandbox's network namespace is not mounted below this root: mount the root with HostToContainer (rslave)",
+        ),
+        _ => look_at(node, &attachment.promise),
+    }
+}
+
+/// Why the links that this process sees are not the node's. Of another node there may be the files only.
+fn apart(node: &Node) -> Option<&'static str> {
+    if !node.has_this_kernel() {
+        return Some("below this root is not the node that runs here");
+    }
+    match node.has_this_network() {
+        Some(true) => None,
+        Some(false) => Some("this process is not in the network namespace of the node below this root"),
+        None => Some("the network namespace of the first process below this root cannot be seen"),
+    }
+}
+
+/// The attachments that libcni knows of, without those that cannot be judged, and on the node that runs `here` without those
+/// that are gone.
+fn attachments(node: &Node, here: bool) -> Result<Vec<Attachment>, FileError> {
     let mut names = match node.list(Path::new(RESULTS), MAX) {
         Ok(listing) => listing.names,
         Err(error) if error.is_missing() => Vec::new(),
@@ -55,12 +76,19 @@ fn attachments(node: &Node) -> Result<Vec<Attachment>, FileError> {
     names.sort_unstable();
     let read = |name: &OsString| {
         let cached = node.read(&Path::new(RESULTS).join(name), 1 << 20).ok()?;
-        attachment(node, &serde_json::from_slice(&cached).ok()?)
+        let read = attachment(node, &serde_json::from_slice(&cached).ok()?)?;
+        (!here || is_live(node, &read.promise.netns)).then_some(read)
     };
     Ok(names.iter().filter_map(read).collect())
 }
 
-/// One that is there: its namespace still is one.
+/// Whether a sandbox's namespace still is one, or may be: below another root than `/` its mount may not be seen. A sandbox in
+/// the node's own namespace has no network of its own.
+fn is_live(node: &Node, netns: &Path) -> bool {
+    matches!(node.netns(netns), Netns::Present { own: false } | Netns::Unreadable(_))
+}
+
+/// One whose result names a link in a sandbox.
 fn attachment(node: &Node, cached: &Value) -> Option<Attachment> {
     let text = |key: &str| cached[key].as_str().unwrap_or_default().to_owned();
     let container_id = text("containerId");
@@ -71,10 +99,6 @@ fn attachment(node: &Node, cached: &Value) -> Option<Attachment> {
     let of_it = |interface: &&Value| interface["name"] == ifname;
     let named = result["interfaces"].as_array()?.iter().find(of_it)?["sandbox"].as_str()?;
     let netns = PathBuf::from(named);
-    // A sandbox in the node's own namespace has no network of its own.
-    if node.is_this() && netns::look(&netns) != (Netns::Present { own: false }) {
-        return None;
-    }
     let promise = Promise::of(result, &netns, bridge(&text("config")));
     (!promise.interfaces.is_empty()).then(|| Attachment {
         container_id,
@@ -179,8 +203,13 @@ mod tests {
     #[test]
     fn a_sandbox_that_is_gone_or_has_the_nodes_own_namespace_is_not_looked_at() {
         for netns in ["/nowhere/ns", "/proc/thread-self/ns/net", "/dev/null"] {
-            assert!(attachment(&Node::this(), &cached("c", netns)).is_none(), "{netns}");
+            assert!(!is_live(&Node::this(), Path::new(netns)), "{netns}");
         }
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("ns"), "").unwrap();
+        let node = Node::at(root.path());
+        assert!(is_live(&node, Path::new("/ns")), "what is not mounted here may be a namespace there");
+        assert!(!is_live(&node, Path::new("/nowhere")));
     }
 
     #[test]
@@ -200,7 +229,7 @@ mod tests {
         nix::unistd::mkfifo(&folder.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(look(&node), Finding::ok("there is no live sandbox whose result names a link"));
         put("one", &cached("c", "/run/netns/c").to_string());
-        let expected = Finding::skipped("network namespaces cannot be entered below another root than /");
+        let expected = Finding::skipped("below this root is not the node that runs here");
         assert_eq!(look(&node), expected);
         std::fs::remove_dir_all(&folder).unwrap();
         std::os::unix::fs::symlink("results", &folder).unwrap();

@@ -127,6 +127,27 @@ fn a_bridge_with_a_foreign_address() {
 }
 
 #[test]
+fn a_bridge_with_the_address_of_another_network() {
+    let network = Network::of(json!([bridge()])).prepared(|world| {
+        let mut old = bridge();
+        old["ipam"]["subnet"] = json!("10.9.0.0/24");
+        world.configure(&json!({"cniVersion": "1.0.0", "name": "old", "plugins": [old]}));
+        let added = world.cnitool_in(POD, "add", "old").env("CNI_IFNAME", "old0").run();
+        assert_eq!(added.status, 0, "{added:?}");
+    });
+    let failed = add(&network, POD, |_| {});
+    assert_eq!(
+        failed.end["diagnosis"]["fix"][1],
+        "10.9.0.1/24 is the gateway of the network old in /etc/cni/net.d/old.conflist: give one of the two another \
+         bridge name"
+    );
+    let found =
+        failed.end["checks"].as_array().unwrap().iter().find(|found| found["check"] == "bridge").unwrap();
+    assert_eq!(found["evidence"]["gateway_of"], "old");
+    assert!(!failed.bracket.contains("old"), "a tenant reads no names of others: {}", failed.bracket);
+}
+
+#[test]
 fn a_failed_del_is_answered_alike() {
     let plugins = json!([{"type": "host-device", "device": "up1"}]);
     let network = Network::of(plugins);

@@ -3,6 +3,7 @@
 mod sharing;
 #[cfg(test)]
 mod tests;
+mod vlan;
 
 use ipnetwork::IpNetwork;
 use serde_json::Value;
@@ -33,6 +34,7 @@ struct Wanted {
     gateways: Vec<Vec<IpNetwork>>,
     /// A foreign address is removed by the plugin.
     force_address: bool,
+    has_vlans: bool,
     mtu: Option<u64>,
 }
 
@@ -42,6 +44,8 @@ struct Links {
     bridge: Option<Link>,
     /// The one that gets the gateways' addresses.
     of_gateways: Option<Link>,
+    /// Of a VLAN, the port of the bridge that belongs to it, where it was looked for.
+    port_of_gateways: Option<Link>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
         Err(why) => return Finding::skipped(why),
     };
     let wanted = wanted(&config, subject.bridge().unwrap_or_default());
-    let links = match links(node, &wanted) {
+    let links = match links(node, &wanted, depth) {
         Ok(links) => links,
         Err(error) => return Finding::skipped(error.to_string()),
     };
@@ -87,7 +91,7 @@ pub fn look(node: &Node, subject: &Subject, depth: Depth) -> Finding {
     judge(&Facts { wanted, links, ports, others })
 }
 
-fn links(node: &Node, wanted: &Wanted) -> Result<Links, LinkError> {
+fn links(node: &Node, wanted: &Wanted, depth: Depth) -> Result<Links, LinkError> {
     let bridge = node.link(&wanted.name, None)?;
     let of_gateways = if wanted.gateway_link == wanted.name {
         bridge.clone()
@@ -96,7 +100,13 @@ fn links(node: &Node, wanted: &Wanted) -> Result<Links, LinkError> {
     } else {
         node.link(&wanted.gateway_link, None)?
     };
-    Ok(Links { bridge, of_gateways })
+    let is_veth = |link: &&Link| link.is_veth() && depth == Depth::Full;
+    let port = of_gateways.as_ref().filter(is_veth).and_then(|link| link.lower);
+    let port_of_gateways = match port {
+        Some(port) => node.links()?.into_iter().find(|link| link.index == port),
+        None => None,
+    };
+    Ok(Links { bridge, of_gateways, port_of_gateways })
 }
 
 fn wanted(config: &Value, name: String) -> Wanted {
@@ -116,6 +126,7 @@ fn wanted(config: &Value, name: String) -> Wanted {
         gateway_link,
         gateways,
         force_address: on("forceAddress"),
+        has_vlans: config["vlan"].as_u64().is_some_and(|vlan| vlan > 0) || config["vlanTrunk"].is_array(),
         mtu: config["mtu"].as_u64().filter(|mtu| *mtu > 0),
     }
 }
@@ -127,8 +138,8 @@ fn judge(facts: &Facts) -> Finding {
         Some(link) if link.kind.as_deref() == Some("bridge") => judge_bridge(facts, link),
         Some(link) => wrong_kind(name, kind(link)),
     };
-    let clash = || sharing::clash(&facts.wanted, &facts.others);
-    let finding = if found.status == Status::Fail { found } else { clash().unwrap_or(found) };
+    let warned = || sharing::clash(&facts.wanted, &facts.others).or_else(|| vlan::fault(facts));
+    let finding = if found.status == Status::Fail { found } else { warned().unwrap_or(found) };
     let mut finding = finding.with("bridge", name.as_str());
     if let Some(link) = &facts.links.bridge {
         finding = finding

@@ -17,6 +17,9 @@ const INET_CONF: u16 = 1;
 /// `IFLA_VXLAN_LINK` and `IFLA_VXLAN_PORT` of `linux/if_link.h`.
 const VXLAN: (u16, u16) = (3, 15);
 
+/// `IFLA_BR_VLAN_FILTERING` of `linux/if_link.h`.
+const BRIDGE_VLAN_FILTERING: u16 = 7;
+
 /// Reads a message. `None` if it tells of no link.
 pub(super) fn read(message: &[u8]) -> Option<Link> {
     let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
@@ -45,12 +48,16 @@ pub(super) fn read(message: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-/// What kind of link it is, and the settings of a vxlan.
+/// What kind of link it is, and the settings of a vxlan or a bridge.
 fn info(value: &[u8], link: &mut Link) {
     let info = attributes(value);
     link.kind = of(&info, IFLA_INFO_KIND).map(text);
+    let settings = || of(&info, IFLA_INFO_DATA).map(attributes).unwrap_or_default();
+    if link.kind.as_deref() == Some("bridge") {
+        link.filters_vlans = of(&settings(), BRIDGE_VLAN_FILTERING).map(|on| on.first() == Some(&1));
+    }
     if link.kind.as_deref() == Some("vxlan") {
-        let settings = of(&info, IFLA_INFO_DATA).map(attributes).unwrap_or_default();
+        let settings = settings();
         // It names the link below among its own settings; 0 is none.
         let underlay = of(&settings, VXLAN.0).map(|index| number(index, 0)).filter(|index| *index != 0);
         link.lower = link.lower.or(underlay);
@@ -115,7 +122,10 @@ mod tests {
             LinkAttribute::Controller(3),
             LinkAttribute::Link(2),
             LinkAttribute::LinkNetNsId(0),
-            of_kind(InfoKind::Bridge, InfoData::Bridge(vec![InfoBridge::HelloTime(200)])),
+            of_kind(
+                InfoKind::Bridge,
+                InfoData::Bridge(vec![InfoBridge::HelloTime(200), InfoBridge::VlanFiltering(true)]),
+            ),
             LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![AfSpecInet::DevConf(conf)])]),
         ]);
         let expected = Link {
@@ -128,6 +138,7 @@ mod tests {
             controller: Some(3),
             lower: Some(2),
             port: None,
+            filters_vlans: Some(true),
             mac: vec![2, 0, 0, 0, 0, 9],
             forwards_ipv4: Some(true),
             peer_is_elsewhere: true,

@@ -32,6 +32,8 @@ pub struct Link {
     pub lower: Option<u32>,
     /// The UDP port of a vxlan.
     pub port: Option<u16>,
+    /// Whether a bridge keeps VLANs apart.
+    pub filters_vlans: Option<bool>,
     /// Its hardware address; empty where it has none.
     pub mac: Vec<u8>,
     /// Whether IPv4 packets that come in by it are forwarded. Unknown of one that has nothing to do with IPv4.

@@ -71,7 +71,7 @@ fn states_of_a_bridge() {
         (Wanted { mtu: Some(1450), ..gateway() }, Some(empty), None, Status::Ok, None, fits),
     ];
     for (wanted, link, ports, status, cause, summary) in table {
-        let links = Links { of_gateways: link.clone(), bridge: link };
+        let links = Links { of_gateways: link.clone(), bridge: link, ..Links::default() };
         let finding = judge(&Facts { wanted, links, ports, others: Vec::new() });
         assert_eq!((finding.status, finding.cause, finding.summary.as_str()), (status, cause, summary));
     }
@@ -80,7 +80,7 @@ fn states_of_a_bridge() {
 #[test]
 fn the_foreign_address_stands_in_the_evidence_and_not_in_the_summary() {
     let foreign = Some(bridge(&["10.9.0.1/24"]));
-    let links = Links { of_gateways: foreign.clone(), bridge: foreign };
+    let links = Links { of_gateways: foreign.clone(), bridge: foreign, ..Links::default() };
     let finding = judge(&Facts { wanted: gateway(), links, ports: Some(3), others: Vec::new() });
     assert_eq!(
         json!(finding.evidence),
@@ -107,10 +107,26 @@ fn with_a_vlan_the_gateway_is_on_a_link_of_its_own() {
         ),
     ];
     for (of_gateways, status, summary) in table {
-        let links = Links { bridge: Some(bridge(&["10.7.0.1/24"])), of_gateways };
+        let links = Links { bridge: Some(bridge(&["10.7.0.1/24"])), of_gateways, ..Links::default() };
         let finding = judge(&Facts { wanted: wanted.clone(), links, ..Facts::default() });
         assert_eq!((finding.status, finding.summary.as_str()), (status, summary));
     }
+}
+
+#[test]
+fn the_port_of_a_vlans_gateway_is_looked_for_at_full_depth() {
+    let port = Link { index: 9, name: "veth0a1b2c3d".into(), ..Link::default() };
+    let of_vlan = Link {
+        name: "cni0.100".into(),
+        kind: Some("veth".into()),
+        lower: Some(9),
+        ..bridge(&["10.244.1.1/24"])
+    };
+    let node = Node::this().with_links(&[bridge(&[]), of_vlan, port]);
+    let config = json!({"isGateway": true, "vlan": 100, "ipam": {"subnet": "10.244.1.0/24"}});
+    let subject = Subject { plugin: "bridge".into(), config, ..Subject::default() };
+    let statuses = [Depth::Quick, Depth::Full].map(|depth| look(&node, &subject, depth).status);
+    assert_eq!(statuses, [Status::Ok, Status::Warn]);
 }
 
 #[test]
@@ -142,7 +158,7 @@ fn other(subnet: &str) -> Other {
 fn whose_address_is_in_the_way_is_told() {
     let link = Some(bridge(&["10.9.0.1/24"]));
     let judged = |other| {
-        let links = Links { of_gateways: link.clone(), bridge: link.clone() };
+        let links = Links { of_gateways: link.clone(), bridge: link.clone(), ..Links::default() };
         judge(&Facts { wanted: gateway(), links, ports: None, others: vec![other] })
     };
     let finding = judged(Other { is_beside: false, ..other("10.9.0.0/24") });
@@ -173,7 +189,8 @@ fn a_network_that_shares_the_bridge_is_evidence_and_one_with_another_gateway_a_w
         (None, "10.9.0.0/24", Status::Warn, clash),
     ];
     for (link, subnet, status, summary) in table {
-        let (wanted, links) = (gateway(), Links { of_gateways: link.clone(), bridge: link });
+        let (wanted, links) =
+            (gateway(), Links { of_gateways: link.clone(), bridge: link, ..Links::default() });
         let finding = judge(&Facts { wanted, links, ports: None, others: vec![other(subnet)] });
         assert_eq!((finding.status, finding.summary.as_str()), (status, summary));
         let shared = &finding.evidence["shared_with"][0];

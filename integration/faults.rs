@@ -8,13 +8,14 @@ use crate::world::{Cnitool, World};
 
 /// Adds the sandbox to the network of these plugins, all wrapped, on a node on which something was done before; the ADD
 /// has to fail. Gives the cause in the record, which also stands in the answer.
-fn cause_as(
+pub fn cause_as(
     plugins: Value,
     version: &'static str,
-    spoil: fn(&World),
+    spoil: impl FnOnce(&World),
     call: impl for<'a> Fn(Cnitool<'a>) -> Cnitool<'a>,
 ) -> String {
-    let world = Network::of(plugins).prepared(spoil).world(version, Wrapping::Whole);
+    let world = Network::of(plugins).world(version, Wrapping::Whole);
+    spoil(&world);
     let (status, stdout, stderr) = call(world.cnitool("add", NAME)).run().answer();
     assert_eq!(status, 1, "the ADD is to fail: {stdout}");
     let ends = world.ends();
@@ -37,11 +38,12 @@ fn has_cause(plugins: Value, spoil: fn(&World), expected: &str) {
 }
 
 #[track_caller]
-fn is_cause(told: &str, expected: &str) {
+pub fn is_cause(told: &str, expected: &str) {
     assert_eq!(told.lines().next(), Some(expected), "{told}");
 }
 
-fn nothing(_: &World) {}
+/// A node as it is.
+pub fn nothing(_: &World) {}
 
 /// A bridge whose addresses are as `ipam` says.
 fn bridge(ipam: &Value) -> Value {
@@ -53,7 +55,7 @@ fn pool() -> Value {
 }
 
 /// A plugin of one's own: this script.
-fn scripted(world: &World, script: &str) {
+pub fn scripted(world: &World, script: &str) {
     world.write("/opt/cni/bin/scripted", &format!("#!/bin/sh\n{script}\n"));
     world.sh("chmod 0755 /opt/cni/bin/scripted");
 }
@@ -215,6 +217,11 @@ fn a_file_in_the_place_of_the_pool() {
 #[test]
 fn a_dhcp_daemon_that_does_not_run() {
     has_cause(bridge(&json!({"type": "dhcp"})), nothing, "ipam-backend-unavailable");
+}
+
+#[test]
+fn an_ipam_plugin_that_has_no_address_to_give() {
+    has_cause(bridge(&json!({"type": "static"})), nothing, "ipam-pool-missing");
 }
 
 #[test]

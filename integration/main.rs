@@ -53,5 +53,6 @@ mod snapshot;
 #[allow(dead_code, reason = "shared with tests/, and not every tier uses everything")]
 #[path = "../tests/support/mod.rs"]
 mod support;
+mod tools_refused;
 mod waits;
 mod world;

@@ -17,6 +17,7 @@ mod chromium;
 mod cilium;
 mod collector;
 mod conf_examples;
+mod conntrack;
 mod containerd;
 mod dashboard;
 mod demo;

@@ -42,7 +42,7 @@ const FILES: [(&str, Put); 9] = [
 ];
 
 /// A call or an entry for every check to fit.
-fn subjects() -> Vec<Subject> {
+pub(super) fn subjects() -> Vec<Subject> {
     let addresses =
         || json!({"type": "host-local", "ranges": [[{"subnet": "10.1.0.0/24"}], [{"subnet": "fd00::/64"}]]});
     let of = |plugin: &str, config: Value| Subject {
@@ -112,7 +112,7 @@ fn put(root: &Path, paths: &BTreeSet<PathBuf>, file: Put, deep_first: bool) {
 }
 
 /// What the check says, and what it asked for.
-fn looked(
+pub(super) fn looked(
     check: &'static Check,
     node: &Node,
     subject: &Subject,

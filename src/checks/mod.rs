@@ -41,6 +41,8 @@ mod absurd_nodes;
 mod causes_shown;
 #[cfg(test)]
 mod named_cases;
+#[cfg(test)]
+mod random_nodes;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

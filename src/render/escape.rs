@@ -66,7 +66,7 @@ fn escaped(text: &str, is_active: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// What a terminal would act on in what is shown, but for lines' ends and the styles that are cniscope's own.
 #[cfg(test)]
-pub(super) fn acted_on(shown: &[u8]) -> Vec<char> {
+pub(crate) fn acted_on(shown: &[u8]) -> Vec<char> {
     let mut shown = String::from_utf8_lossy(shown).into_owned();
     for style in [super::BAD, super::GOOD, super::ODD, super::HEADING, super::QUIET] {
         shown = shown.replace(&style.render().to_string(), "");

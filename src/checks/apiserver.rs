@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod served;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::diagnosis::finding::Finding;
 use crate::node::https::{Failure, Question, Stage};
 use crate::node::names::Lookup;
 use crate::node::{Node, clock};
+use stale::Stale;
 
 /// How long it may take after a call that failed. The kernel repeats what was lost after a second, which is more than the
 /// evidence of a call may take.
@@ -33,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_ADDRESSES: usize = 4;
 /// What every client may ask, and what is answered at once.
 const PATH: &str = "/version";
+const TOKEN: &str = "token";
 const RESTART: &str = "restart the add-on's Pod on this node: it writes the kubeconfig again";
 
 /// What came of looking for the server.
@@ -56,6 +59,7 @@ struct Facts<'a> {
     server: &'a Server,
     /// What of the kubeconfig was shown to it, in words.
     shown: Option<&'static str>,
+    stale: Option<Stale>,
     limit: Duration,
     reached: Reached,
 }
@@ -109,7 +113,8 @@ fn of_kubeconfig(node: &Node, kubeconfig: Kubeconfig, limit: Duration) -> Findin
         ));
     }
     let (shown, reached) = reach(node, kubeconfig, &server, limit);
-    judge(&Facts { kubeconfig: &path, server: &server, shown, limit, reached })
+    let stale = Stale::of(node, kubeconfig).filter(|_| shown == Some(TOKEN));
+    judge(&Facts { kubeconfig: &path, server: &server, shown, stale, limit, reached })
 }
 
 fn reach(
@@ -185,7 +190,7 @@ fn question(
     };
     let (identity, token) = (kubeconfig.identity(node), kubeconfig.token(node));
     let shown = match (&token, &identity) {
-        (Some(_), _) => Some("token"),
+        (Some(_), _) => Some(TOKEN),
         (None, Some(_)) => Some("client certificate"),
         (None, None) => None,
     };
@@ -321,7 +326,8 @@ fn of_connection(facts: &Facts, kind: ErrorKind) -> Finding {
 fn of_answer(facts: &Facts, status: u16) -> Finding {
     match (facts.shown, status) {
         (Some(shown), 401) => {
-            let what = format!("does not accept the kubeconfig's {shown} (401)");
+            let stale = facts.stale.map(|stale| format!(": {}", stale.told())).unwrap_or_default();
+            let what = format!("does not accept the kubeconfig's {shown} (401){stale}");
             facts.fail(Cause::ApiserverDenied, &what).fix(RESTART)
         }
         // What the plugin itself asks for may be allowed all the same.

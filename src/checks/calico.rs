@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::Depth;
-use super::credentials::{self, Credentials, Validity, spoken};
+use super::credentials::{self, Credentials, TOKEN_LIFE, Validity, spoken};
 use super::subject::Subject;
 use crate::cni::environment::Verb;
 use crate::diagnosis::catalogue::Cause;
@@ -21,8 +21,6 @@ const MTU: &str = "/var/lib/calico/mtu";
 const IPAM_LOCK: &str = "/var/run/calico/ipam.lock";
 /// The agent's process; its parts run under this name since 3.0, and Felix had one of its own before.
 const AGENT: [&str; 2] = ["calico-node", "calico-felix"];
-/// How long calico-node asks a token for (`node/pkg/cni/token_watch.go`).
-const TOKEN_LIFE: Duration = Duration::from_hours(24);
 /// A call of the IPAM plugin that is older than this does not only wait for its turn.
 const LONG_HELD: Duration = Duration::from_secs(30);
 

@@ -12,6 +12,9 @@ const VERSION: u8 = 0xa0;
 /// DER's tag of a date with two digits of the year.
 const UTC_TIME: u8 = 0x17;
 
+/// How long calico-node asks a token for (`node/pkg/cni/token_watch.go`).
+pub const TOKEN_LIFE: Duration = Duration::from_hours(24);
+
 /// When a credential is valid. What is not told is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Validity {

@@ -151,6 +151,19 @@ fn an_answer_is_fetched_up_to_a_bound() {
 }
 
 #[test]
+fn a_token_that_is_not_accepted_and_has_expired_is_told_with_its_age() {
+    let certificates = Certificates::new("127.0.0.1", |_| {});
+    let (address, serving) = certificates.serve(NOBODY);
+    // {"exp":1600000000}
+    let text = kubeconfig(&address.to_string()).replace(TOKEN, "e30.eyJleHAiOjE2MDAwMDAwMDB9.x");
+    let finding = looked(&[("k", &text), ("ca.crt", &certificates.authority.pem())]);
+    serving.join().unwrap();
+    let said =
+        "the API server that /k names does not accept the kubeconfig's token (401): the token expired ";
+    assert!(finding.summary.starts_with(said), "{}", finding.summary);
+}
+
+#[test]
 fn a_token_that_is_not_accepted_is_denied() {
     let certificates = Certificates::new("127.0.0.1", |_| {});
     let (finding, _) = asked_with(&certificates, &certificates.authority.pem(), NOBODY);

@@ -7,7 +7,8 @@ fn server() -> Server {
 
 /// What is judged of this, as status, cause, and what is said of the server.
 fn judged(reached: Reached, shown: Option<&'static str>, limit: Duration) -> (Status, Option<Cause>, String) {
-    let finding = judge(&Facts { kubeconfig: "/k", server: &server(), shown, limit, reached });
+    let stale = None;
+    let finding = judge(&Facts { kubeconfig: "/k", server: &server(), shown, stale, limit, reached });
     assert_eq!(finding.evidence["server"], "10.96.0.1:443");
     let said = finding.summary.strip_prefix("the API server that /k names ").unwrap().to_owned();
     (finding.status, finding.cause, said)

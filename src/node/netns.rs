@@ -68,7 +68,7 @@ impl Node {
         }
         let fd = self.open(path, NAMESPACE).map_err(|error| match error {
             FileError::System { errno, .. } => errno,
-            FileError::Kind { .. } | FileError::TooLarge { .. } => Errno::EINVAL,
+            _ => Errno::EINVAL,
         })?;
         if magic(fstatfs(&fd)?.filesystem_type()) == NSFS_MAGIC { Ok(fd) } else { Err(Errno::EINVAL) }
     }

@@ -33,6 +33,7 @@ mod journal;
 mod kernel_lacks;
 mod machine;
 mod mounts;
+mod multus;
 mod named_faults;
 mod names;
 mod network;

@@ -20,6 +20,7 @@ mod layouts;
 #[path = "../machine.rs"]
 mod machine;
 mod manifests;
+mod multus;
 mod node;
 mod pods;
 mod programs;

@@ -130,12 +130,16 @@ impl Node {
         self.sh("ip link delete cni0 || true");
         self.sh(&format!("rm -rf {OURS}; find {SHARED} -mindepth 1 -delete; mkdir -p /var/lib/cni; find /var/lib/cni -mindepth 1 -delete"));
         for plugin in PLUGINS {
-            fs::copy(tool(&format!("plugins/{plugin}")), self.machine.path("/opt/cni/bin").join(plugin))
-                .unwrap();
+            self.add_plugin(plugin);
         }
         self.write(LIST, list);
         self.has_loaded(list);
         self.is_ready();
+    }
+
+    /// Puts a plugin where the runtime looks for it.
+    pub fn add_plugin(&self, plugin: &str) {
+        fs::copy(tool(&format!("plugins/{plugin}")), self.machine.path("/opt/cni/bin").join(plugin)).unwrap();
     }
 
     /// Puts cniscope in place, as its administrator does.

@@ -27,6 +27,13 @@ impl Node {
         self.apply(&pods);
     }
 
+    /// Creates a Pod with these annotations.
+    pub fn create_annotated(&self, name: &str, annotations: &Value) {
+        let mut pod = pod(name);
+        pod["metadata"]["annotations"] = annotations.clone();
+        self.apply(&[pod]);
+    }
+
     /// Creates Pods and waits until they run.
     pub fn start_pods(&self, names: &[&str]) {
         self.create(names);

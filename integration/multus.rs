@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::conntrack::fill_node;
 use crate::faults::{cause_as, is_cause};
 use crate::world::World;
 
@@ -77,4 +78,14 @@ fn a_server_that_speaks_no_tls() {
         world.sh("until ss -Hltn sport = :6443 | grep -q 6443; do sleep 0.1; done");
     };
     has_cause(spoil, "http: server gave HTTP response to HTTPS client", "apiserver-unreachable");
+}
+
+#[test]
+fn an_api_server_to_which_no_connection_can_be_tracked() {
+    let spoil = |world: &World| {
+        kubeconfig(world, "127.0.0.1:6443");
+        world.serve("busybox", &["httpd", "-f", "-p", "127.0.0.1:6443"]);
+        fill_node(world);
+    };
+    has_cause(spoil, "context deadline exceeded", "conntrack-failed");
 }

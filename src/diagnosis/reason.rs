@@ -67,17 +67,19 @@ impl Happened {
 struct Deeper {
     /// What the text says.
     told: Cause,
-    /// Where this is not empty, the text has to have one of these words, in lower case. With them a warning is enough.
+    /// Where this is not empty, the text has to have one of these words, in lower case.
     words: &'static [&'static str],
     /// What a check may find.
     found: Cause,
+    /// Whether a warning is enough.
+    or_warned: bool,
     /// Whether it goes deeper also than this finding, by which another check confirms the text.
     over: fn(confirmed: &Finding) -> bool,
 }
 
 impl Deeper {
     const fn new(told: Cause, found: Cause) -> Deeper {
-        Deeper { told, words: &[], found, over: |_| false }
+        Deeper { told, words: &[], found, or_warned: false, over: |_| false }
     }
 }
 
@@ -92,8 +94,18 @@ const DEEPER: &[Deeper] = &[
     Deeper::new(Cause::PluginTimeout, Cause::AgentUnreachable),
     Deeper::new(Cause::PluginTimeout, Cause::ApiserverUnreachable),
     Deeper::new(Cause::PluginTimeout, Cause::IpamBackendUnavailable),
+    // Where the kernel tracks no further connection, nobody answers who is there.
+    Deeper {
+        words: &["timeout", "timed out", "deadline exceeded"],
+        over: |_| true,
+        ..Deeper::new(Cause::ApiserverUnreachable, Cause::ConntrackFailed)
+    },
     // The kernel says so of an IPv6 address where IPv6 is off.
-    Deeper { words: &["address", "ip addr"], ..Deeper::new(Cause::PermissionDenied, Cause::SysctlFailed) },
+    Deeper {
+        words: &["address", "ip addr"],
+        or_warned: true,
+        ..Deeper::new(Cause::PermissionDenied, Cause::SysctlFailed)
+    },
 ];
 
 /// What a warning explains only where the text has one of these words, in lower case.
@@ -135,19 +147,24 @@ pub fn diagnose(happened: &Happened, findings: &[Finding], own: &[Own]) -> Diagn
     let text = happened.said().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let confirmed = found(Status::Fail, told.cause);
-    let deeper = DEEPER
-        .iter()
-        .filter(|row| row.told == told.cause && (row.words.is_empty() || has(row.words)))
-        .filter(|row| confirmed.is_none_or(row.over))
-        .find_map(|row| {
-            let warned = || found(Status::Warn, row.found).filter(|_| !row.words.is_empty());
+    let deeper = |told: Cause, confirmed: Option<&Finding>| {
+        let mut rows = DEEPER
+            .iter()
+            .filter(|row| row.told == told && (row.words.is_empty() || has(row.words)))
+            .filter(|row| confirmed.is_none_or(row.over));
+        rows.find_map(|row| {
+            let warned = || found(Status::Warn, row.found).filter(|_| row.or_warned);
             found(Status::Fail, row.found).or_else(warned)
-        });
+        })
+    };
+    // What is deeper may have a deeper cause itself.
+    let first = deeper(told.cause, confirmed).or(confirmed);
+    let second = first.and_then(|first| deeper(first.cause?, Some(first)));
     let warned = || {
         let words = ONLY_WITH.iter().find(|(cause, _)| *cause == told.cause).map(|(_, words)| *words);
         found(Status::Warn, told.cause).filter(|_| words.is_none_or(has))
     };
-    let decisive = deeper.or(confirmed).or_else(warned);
+    let decisive = second.or(first).or_else(warned);
     let cause = decisive.and_then(|finding| finding.cause).unwrap_or(told.cause);
     if let Some(finding) = decisive {
         let moved = if cause == told.cause { "" } else { ", which is the deeper cause" };
@@ -391,6 +408,32 @@ mod tests {
         for row in DEEPER {
             assert!(row.found.entry().hides.contains(&row.told), "{} hides {}", row.found, row.told);
         }
+    }
+
+    #[test]
+    fn a_server_that_is_not_reached_where_no_connection_can_be_tracked() {
+        let silent = finding("apiserver", Finding::fail(Cause::ApiserverUnreachable, "it does not answer"));
+        let full =
+            finding("conntrack", Finding::fail(Cause::ConntrackFailed, "9 of 9 connections are tracked"));
+        let findings = [silent, full];
+        for text in ["context deadline exceeded", "dial tcp 10.96.0.1:443: i/o timeout"] {
+            let diagnosis = diagnose(&error(text), &findings, &[]);
+            assert_eq!(diagnosis.cause, Cause::ConntrackFailed, "{text}");
+            let told = "check conntrack: 9 of 9 connections are tracked, which is the deeper cause";
+            assert_eq!(diagnosis.evidence[1], told);
+            assert_eq!(
+                diagnose(&error(text), &findings[..1], &[]).cause,
+                Cause::ApiserverUnreachable,
+                "{text}"
+            );
+        }
+        let answered = "server gave HTTP response to HTTPS client";
+        assert_eq!(diagnose(&error(answered), &findings, &[]).cause, Cause::ApiserverUnreachable);
+        // A table that is full is no reason for what the plugin waits for without a connection.
+        assert_eq!(
+            diagnose(&error("context deadline exceeded"), &findings[1..], &[]).cause,
+            Cause::PluginTimeout
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "dial tcp 10.96.0.1:443: connect: connection refused",
             "net/http: TLS handshake timeout",
         ],
-        checks: &["apiserver", "iptables", "cidr", "agent"],
+        checks: &["apiserver", "iptables", "conntrack", "cidr", "agent"],
         fix: &[
             safe("test the address that the text names from this node: curl -k https://ADDRESS/readyz"),
             safe(

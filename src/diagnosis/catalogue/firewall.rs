@@ -70,7 +70,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "cniscope doctor conntrack",
             "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max",
         ],
-        hides: &[],
+        hides: &[Cause::ApiserverUnreachable],
     },
     Entry {
         cause: Cause::PortConflict,

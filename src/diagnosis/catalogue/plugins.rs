@@ -69,7 +69,17 @@ pub(super) const ENTRIES: &[Entry] = &[
         about: "The plugin was killed, or gave up, at a deadline, and the text does not say what it was waiting for. Usually \
                 it waits for a lock, an agent, the Kubernetes API or a slow disk; the record's stall snapshot tells which.",
         texts: &["netplugin failed with no error message: signal: killed", "context deadline exceeded"],
-        checks: &["plugin-binary", "agent", "calico", "cilium", "apiserver", "iptables", "limits", "disk"],
+        checks: &[
+            "plugin-binary",
+            "agent",
+            "calico",
+            "cilium",
+            "apiserver",
+            "conntrack",
+            "iptables",
+            "limits",
+            "disk",
+        ],
         fix: &[
             safe("see what the plugin was waiting for: cniscope show"),
             safe("look whether the node is overloaded: CPU, disk and memory pressure"),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::conntrack::fill_node;
 use crate::faults::{cause_as, is_cause};
+use crate::named_faults::drop_what_comes;
 use crate::world::World;
 
 const KUBECONFIG: &str = "/etc/cni/net.d/multus.d/multus.kubeconfig";
@@ -59,6 +60,15 @@ fn an_api_server_that_does_not_run() {
 fn an_api_server_to_which_there_is_no_route() {
     let unreachable = "dial tcp 10.96.0.1:443: connect: network is unreachable";
     has_cause(|world| kubeconfig(world, "10.96.0.1:443"), unreachable, "apiserver-unreachable");
+}
+
+#[test]
+fn an_api_server_whose_address_drops_what_comes() {
+    let spoil = |world: &World| {
+        drop_what_comes(world);
+        kubeconfig(world, "10.96.0.1:443");
+    };
+    has_cause(spoil, "context deadline exceeded", "apiserver-unreachable");
 }
 
 #[test]

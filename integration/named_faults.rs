@@ -273,16 +273,21 @@ fn temporarily_unavailable_where_the_dhcp_daemon_accepts_nobody() {
     );
 }
 
+/// Gives the node a way to 10.96.0.1, which drops what comes to its port 443.
+pub fn drop_what_comes(world: &World) {
+    world.sh("ip netns add other; ip link add up0 type veth peer name up0 netns other
+         ip address add 192.0.2.1/24 dev up0; ip link set up0 up; ip route add 10.96.0.1 via 192.0.2.2
+         ip -n other address add 192.0.2.2/24 dev up0; ip -n other link set up0 up
+         ip -n other address add 10.96.0.1/32 dev lo; ip -n other link set lo up
+         ip netns exec other nft add table ip f
+         ip netns exec other nft add chain ip f in '{ type filter hook input priority 0; }'
+         ip netns exec other nft add rule ip f in tcp dport 443 drop");
+}
+
 #[test]
 fn an_api_server_whose_address_drops_what_comes() {
     let found = stopped(json!([{"type": "calico"}]), "0.3.1", |world| {
-        world.sh("ip netns add other; ip link add up0 type veth peer name up0 netns other
-             ip address add 192.0.2.1/24 dev up0; ip link set up0 up; ip route add 10.96.0.1 via 192.0.2.2
-             ip -n other address add 192.0.2.2/24 dev up0; ip -n other link set up0 up
-             ip -n other address add 10.96.0.1/32 dev lo; ip -n other link set lo up
-             ip netns exec other nft add table ip f
-             ip netns exec other nft add chain ip f in '{ type filter hook input priority 0; }'
-             ip netns exec other nft add rule ip f in tcp dport 443 drop");
+        drop_what_comes(world);
         // A client that is Go's, as Calico's is: no thread of it waits in connect(2), the socket alone shows it.
         let client = tool("bin/promtool");
         script(

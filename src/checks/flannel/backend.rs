@@ -58,7 +58,7 @@ pub(super) fn of(device: &Link) -> Option<&'static Backend> {
 /// over IPv6, and the kernel makes the device smaller (`vxlan_config_apply`): it then tells the Pods, as IPv6 wants it, and
 /// nothing is lost on the way.
 pub(in crate::checks) fn room(device: &Link) -> u32 {
-    device.mtu + of(device).map_or(0, |backend| backend.takes.saturating_sub(backend.left))
+    device.mtu.saturating_add(of(device).map_or(0, |backend| backend.takes.saturating_sub(backend.left)))
 }
 
 /// The device for which flannel has left so many bytes of the MTU, in a cluster with these families.

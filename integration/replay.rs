@@ -27,10 +27,13 @@ fn steady(text: &str) -> String {
             .filter(|_| line.contains(" by "))
             .map_or(line.as_str(), |(before, _)| before)
             .to_owned();
-        line.split_once(" at ")
+        let line = line
+            .split_once(" at ")
             .filter(|_| line.starts_with("recorded "))
             .map_or(line.as_str(), |(before, _)| before)
-            .to_owned()
+            .to_owned();
+        // Whether the kernel tracks connections, and how many it may, is the machine's.
+        line.split_once("conntrack: ").map_or(line.clone(), |(before, _)| format!("{before}conntrack: …"))
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -421,6 +424,7 @@ fn a_plugin_that_hangs_is_stopped_and_what_it_waited_for_is_told() {
                  interface: eth0 is not yet in the sandbox
                  bridge: cni0 does not exist yet: the plugin makes it
                  iptables: one back end has rules (0 legacy, 0 nf_tables), /run/xtables.lock is free
+                 conntrack: …
       fix        see what it does until then: replay it with --strace
                  look whether the node is overloaded: CPU, disk and memory pressure
     "#);

@@ -82,7 +82,7 @@ fn a_bridge_with_another_address_is_told() {
     assert_eq!(
         steady(&event),
         format!(
-            r#"{BEFORE}plugin type="bridge" failed (add): failed to set bridge addr: "cni0" already has an IP address different from 10.244.7.1/24; [cniscope: bridge-address-conflict: cni0 has another address than the network's gateway 10.244.7.1/24; fix: take the foreign address off cni0, or give the network the subnet that cni0 has; see: cniscope show ID]"#
+            r#"{BEFORE}plugin type="bridge" failed (add): failed to set bridge addr: "cni0" already has an IP address different from 10.244.7.1/24; [cniscope: bridge-address-conflict: cni0 has another address than the network's gateway 10.244.7.1/24; changed since the last good call: bridge cni0; fix: take the foreign address off cni0, or give the network the subnet that cni0 has; see: cniscope show ID]"#
         )
     );
     node.sh("ip address del 10.99.0.1/24 dev cni0");
